@@ -1,7 +1,10 @@
 # One static library per folder: what a folder may use is what it links (docs/ARCHITECTURE.md, "Folders").
 
-set(KT_WARNINGS -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
-                -Wvla -Wformat=2 -Wno-format-nonliteral)
+set(KT_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+                -Wformat=2 -Wno-format-nonliteral)
+if(KT_WERROR)
+  list(APPEND KT_WARNINGS -Werror)
+endif()
 
 function(kt_options target)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
@@ -13,23 +16,21 @@ function(kt_options target)
                                              -fno-sanitize-recover=all)
     target_link_options(${target} PUBLIC -fsanitize=${KT_SANITIZE})
   endif()
+  if(KT_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
-# kt_folder(NAME SOURCES ... LINKS ...): the library kt_NAME
+# kt_folder(NAME SOURCES ... LINKS ...): the library kt_NAME. Its objects go into libkeyturn too, unless it is
+# PROGRAM: part of the command-line program alone.
 function(kt_folder name)
-  cmake_parse_arguments(F "" "" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(F "PROGRAM" "" "SOURCES;LINKS" ${ARGN})
   add_library(kt_${name} STATIC ${F_SOURCES})
   kt_options(kt_${name})
   target_link_libraries(kt_${name} PUBLIC ${F_LINKS})
-endfunction()
-
-# kt_test(NAME SOURCES ... LINKS ...): one Criterion program for a folder's tests
-function(kt_test name)
-  cmake_parse_arguments(F "" "" "SOURCES;LINKS" ${ARGN})
-  add_executable(test_${name} ${F_SOURCES})
-  kt_options(test_${name})
-  target_compile_definitions(test_${name} PRIVATE
-    KT_TEST_SHARED_DEFAULT="${CMAKE_SOURCE_DIR}/../shared")
-  target_link_libraries(test_${name} PRIVATE kt_test_support ${F_LINKS} PkgConfig::CRITERION)
-  add_test(NAME ${name} COMMAND test_${name})
+  if(NOT F_PROGRAM)
+    set_property(GLOBAL APPEND PROPERTY KT_FOLDERS kt_${name})
+    list(FILTER F_LINKS EXCLUDE REGEX "^kt_")
+    set_property(GLOBAL APPEND PROPERTY KT_EXTERNAL_LINKS ${F_LINKS})
+  endif()
 endfunction()
