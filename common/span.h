@@ -8,13 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "keyturn/span.h"
 #include "keyturn/status.h"
-
-/* Borrowed bytes: whoever hands one out says how long they live. data may be NULL when nbytes is 0. */
-struct kt_span {
-    const uint8_t *data;
-    size_t nbytes;
-};
 
 /* Owned bytes on the heap. Zero-initialised is empty and legal for every function here. Not for secrets. */
 struct kt_buf {

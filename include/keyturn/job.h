@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: what the program's commands do, as calls. Open checks everything that can be checked before anything
+ * is written; run does the work; the result says what is done and what is not.
+ *
+ * Exit statuses (kt_job_result.exit), the program's too: 0 done, nothing failed; 1 done, some documents or
+ * keys failed, each reported; 2 refused before any write; 3 stopped by request or limit, the same call goes
+ * on from there; 4 something outside failed midway, likewise; 5 verify found something. */
+#ifndef KEYTURN_JOB_H
+#define KEYTURN_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "keyturn/log.h"
+#include "keyturn/span.h"
+#include "keyturn/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum kt_job_kind { KT_JOB_ENCRYPT, KT_JOB_DECRYPT, KT_JOB_VERIFY, KT_JOB_REWRAP };
+
+/* A configuration document as BSON, and the name under which messages speak of it ("kms.json"). bson.data
+ * NULL: not given. Borrowed until kt_job_close; kms_providers holds secrets and is copied to locked memory by
+ * kt_job_open. */
+struct kt_document {
+    struct kt_span bson;
+    const char *name;
+};
+
+/* Zero-initialised fields mean "not given". Strings are borrowed until kt_job_close. Names and meanings are
+ * those of the program's options (docs/keyturn.1). */
+struct kt_job_options {
+    enum kt_job_kind kind;
+    const char *from, *to; /* stores; rewrap reads key_vault and writes `to` */
+    const char *key_vault, *key_vault_namespace;
+    struct kt_document kms_providers, tls_options, schema_map;
+    const char *const *ns_include, *const *ns_exclude; /* NULL-terminated lists, or NULL */
+    const char *provider;                              /* rewrap: target; NULL: each under its current CMK */
+    struct kt_document master_key;
+    struct kt_document filter;   /* rewrap: only key documents that match (equality and $in on fields) */
+    int64_t older_than_ms;       /* rewrap: only keys whose updateDate is older than this age; 0: all */
+    const char *failures, *only; /* files; failures NULL: NS-failed.ndjson in the working folder */
+    int threads;                 /* 0: as many as cores */
+    const char *backend, *cpu_disable;
+    uint64_t max_failures; /* job stops (3) once more have failed; UINT64_MAX or has_max false: never */
+    bool has_max_failures;
+    bool dry_run, forget, leave_unencryptable;
+    const struct kt_log *log;
+};
+
+/* What verify finds at one path of the schema; encrypt and decrypt count in the same places. */
+struct kt_path_counts {
+    const char *path;
+    uint64_t authentic, plaintext, wrong_key, wrong_algorithm, unauthentic, no_key;
+};
+
+struct kt_ns_counts {
+    const char *ns;
+    uint64_t documents, changed, values, already, failed;
+    uint64_t nbytes_in, nbytes_out, largest_nbytes_out;
+    const struct kt_path_counts *paths;
+    size_t paths_count;
+};
+
+/* One line of rewrap's summary: keys from one CMK. */
+struct kt_cmk_counts {
+    const char *from, *to; /* short names for screens */
+    uint64_t keys;
+};
+
+struct kt_key_counts {
+    uint64_t read, matched, rewrapped, proven, failed;
+    const struct kt_cmk_counts *cmks;
+    size_t cmks_count;
+};
+
+struct kt_job_result {
+    int exit;
+    bool closed;         /* the job reached its end; false: the same call goes on */
+    bool resumed;        /* it went on from a checkpoint */
+    double seconds;      /* of this run */
+    const char *backend; /* "avx512" */
+    int threads;
+    const struct kt_ns_counts *namespaces;
+    size_t namespaces_count;
+    struct kt_key_counts keys; /* rewrap */
+    const char
+        *failures_file; /* where failed documents are listed; NULL: none failed. With several: the first */
+    const char *const *warnings; /* NULL-terminated */
+};
+
+/* For the progress line; totals are 0 when unknown. */
+struct kt_job_progress {
+    uint64_t documents, values, failed;
+    uint64_t nbytes_done, nbytes_total; /* of the input as it lies */
+    double seconds;
+    const char *waiting_for; /* "KMS", "input", "output", or NULL; static */
+};
+
+struct kt_job;
+
+/* Checks options, schema, providers, stores, keys named by the schema; locks the output; writes nothing under
+ * any name but TO.part. KT_OK, or the reason why this job cannot start (exit status 2, or 4 for KT_E_IO and
+ * KT_E_NET). */
+KT_API KT_MUST_USE enum kt_status kt_job_open(struct kt_job **job, const struct kt_job_options *options,
+                                              struct kt_error *err);
+
+/* Runs to the end, to a stop or to a failure. KT_OK: closed, look at the result (exit 0, 1 or 5). Else err
+ * says what ended it and result->exit is 2 (nothing written), 3 or 4. Once per job. */
+KT_API KT_MUST_USE enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err);
+
+/* Asks a running job to end soon with everything so far written and a checkpoint (exit 3). Async-signal-safe;
+ * any thread. */
+KT_API void kt_job_stop(struct kt_job *job);
+
+/* Any thread, while kt_job_run runs. */
+KT_API void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress);
+
+/* After kt_job_run; lives until kt_job_close. */
+KT_API const struct kt_job_result *kt_job_result(const struct kt_job *job);
+
+/* Wipes keys. NULL is accepted. */
+KT_API void kt_job_close(struct kt_job *job);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
