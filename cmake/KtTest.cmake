@@ -1,6 +1,7 @@
-# Test programs. Their results count case by case: Criterion writes them to build/<preset>/results/NAME.xml.
+# Test programs. Their results are counted case by case from build/<preset>/results/NAME.tap (scripts/tally.py).
 
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/results)
+set(KT_TEST_PYTHON ${CMAKE_SOURCE_DIR}/.deps/venv/bin/python CACHE FILEPATH "a Python with tests/requirements.txt")
 
 function(kt_test_program target)
   cmake_parse_arguments(F "" "" "SOURCES;LINKS" ${ARGN})
@@ -18,7 +19,7 @@ function(kt_test name)
   endif()
   kt_test_program(test_${name} ${ARGN})
   target_link_libraries(test_${name} PRIVATE PkgConfig::CRITERION)
-  add_test(NAME ${name} COMMAND test_${name} --xml=${CMAKE_BINARY_DIR}/results/${name}.xml)
+  add_test(NAME ${name} COMMAND test_${name} --tap=${CMAKE_BINARY_DIR}/results/${name}.tap)
 endfunction()
 
 # kt_plain_test(NAME SOURCES ... LINKS ...): a test with a main() of its own, in every build: for what
@@ -27,6 +28,23 @@ function(kt_plain_test name)
   kt_test_program(plain_${name} ${ARGN})
   add_test(NAME ${name} COMMAND plain_${name})
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
+endfunction()
+
+# kt_python_test(NAME [FOLDER]): the unittest files test_*.py of a folder (default: the current one). They find the
+# build in KEYTURN_BUILD and a replica set in KEYTURN_TEST_MONGODB_URI.
+function(kt_python_test name)
+  set(folder ${CMAKE_CURRENT_SOURCE_DIR})
+  if(ARGC GREATER 1)
+    set(folder ${ARGV1})
+  endif()
+  if(EXISTS ${KT_TEST_PYTHON})
+    set(python ${KT_TEST_PYTHON})
+  else()
+    set(python python3)
+  endif()
+  add_test(NAME ${name} COMMAND ${python} ${CMAKE_SOURCE_DIR}/tests/support/run_unittest.py
+                                --tap ${CMAKE_BINARY_DIR}/results/${name}.tap ${folder})
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
 endfunction()
 
 # kt_fuzz(NAME SOURCES ... LINKS ...): a libFuzzer target, run by scripts/fuzz.sh. Seeds, when there are any,
