@@ -43,15 +43,19 @@ enum kt_mode {
     KT_MODE_IV_GIVEN,      /* seal: the caller has written the 16 IV bytes at `out` */
 };
 
-/* One message. Offsets count bytes from the start of the batch's arenas.
+/* One message. Offsets count bytes from the start of the batch's arenas. key indexes the batch's keys.
+ *
  * seal: reads in_nbytes of plaintext at `in` (0 is legal here; no BSON value is empty); writes
  * KT_SEALED_NBYTES(in_nbytes) at `out`; the AAD is the aad_nbytes just before `out` (0: none, a wrapped DEK).
- * out_nbytes is set to what was written. open: reads in_nbytes of sealed bytes at `in`; the AAD is the
- * aad_nbytes just before `in`; writes at most in_nbytes - 49 bytes of plaintext at `out`, whose length goes
- * to out_nbytes. Room for in_nbytes - 48 bytes must be there: a backend may store whole blocks. key indexes
- * the batch's keys. status is an enum kt_status: KT_OK, KT_E_VALUE (in_nbytes no legal length),
- * KT_E_UNAUTHENTIC (the tag differs, or padding that no sealer writes), or KT_E_KEY (keys[key] is NULL; the
- * message is passed over). */
+ * out_nbytes is set to what was written.
+ *
+ * open: reads in_nbytes of sealed bytes at `in`; the AAD is the aad_nbytes just before `in`; writes at most
+ * in_nbytes - 49 bytes of plaintext at `out`, whose length goes to out_nbytes. Room for in_nbytes - 48 bytes
+ * must be there: a backend may store whole blocks.
+ *
+ * status is an enum kt_status: KT_OK, KT_E_VALUE (in_nbytes is no legal length: to open, a multiple of 16
+ * from KT_SEAL_MIN_NBYTES on; sealed lengths end 4 KiB below 4 GiB), KT_E_UNAUTHENTIC (the tag differs, or
+ * padding that no sealer writes), or KT_E_KEY (keys[key] is NULL; the message is passed over). */
 struct kt_msg {
     uint32_t in, in_nbytes, out, out_nbytes, key;
     uint8_t aad_nbytes, mode, status, zero;
