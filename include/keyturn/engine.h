@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine: seals and opens batches of independent messages.
  *
- * Algorithm: AEAD_AES_256_CBC_HMAC_SHA_512 as MongoDB's CSFLE uses it
- * (draft-mcgrew-aead-aes-cbc-hmac-sha2-05, section 2, with the tag cut to 32 bytes; MongoDB specifications,
- * client-side-encryption). A DEK of 96 bytes is Km = [0,32) for the tag, Ke = [32,64) for AES-256, Kiv =
- * [64,96) for deterministic IVs. sealed = IV(16) || S || T(32) S      = AES-256-CBC(Ke, IV,
- * PKCS#7(plaintext)), 1 to 16 bytes of padding T      = HMAC-SHA-512(Km, AAD || IV || S || BE64(8 *
- * len(AAD)))[0,32) deterministic IV = HMAC-SHA-512(Kiv, AAD || BE64(8 * len(AAD)) || plaintext)[0,16)
+ * Algorithm: AEAD_AES_256_CBC_HMAC_SHA_512 as MongoDB's CSFLE uses it (MongoDB specifications,
+ * client-side-encryption; draft-mcgrew-aead-aes-cbc-hmac-sha2-05, section 2, the tag cut to 32 bytes):
+ * - DEK = Km(32) || Ke(32) || Kiv(32): for the tag, for AES-256, for deterministic IVs
+ * - sealed = IV(16) || S || T(32)
+ * - S = AES-256-CBC(Ke, IV, PKCS#7(plaintext)), 1 to 16 bytes of padding
+ * - T = HMAC-SHA-512(Km, AAD || IV || S || BE64(8 * len(AAD)))[0,32)
+ * - deterministic IV = HMAC-SHA-512(Kiv, AAD || BE64(8 * len(AAD)) || plaintext)[0,16)
  *
  * Threads: an engine belongs to one thread at a time; prepared keys are read-only and may be shared. */
 #ifndef KEYTURN_ENGINE_H
