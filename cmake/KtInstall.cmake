@@ -34,5 +34,7 @@ write_basic_package_version_file(keyturnConfigVersion.cmake COMPATIBILITY SameMi
 install(FILES ${PROJECT_BINARY_DIR}/keyturnConfig.cmake ${PROJECT_BINARY_DIR}/keyturnConfigVersion.cmake
         DESTINATION ${package_dir})
 
+# Relative, so that the prefix may be chosen or moved at install time.
+file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/keyturn.pc.in keyturn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/keyturn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
