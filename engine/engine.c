@@ -86,7 +86,7 @@ void kt_keys_prepare(struct kt_engine *engine, const uint8_t *deks, struct kt_ke
     wipe_stack();
 }
 
-static inline bool inside(uint64_t offset, uint64_t before, uint64_t nbytes, uint64_t arena)
+static inline int inside(uint64_t offset, uint64_t before, uint64_t nbytes, uint64_t arena)
 {
     return before <= offset && offset + nbytes <= arena;
 }
