@@ -9,7 +9,7 @@ shift || true
 at_a_time=2
 
 cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz
+cmake --build --preset fuzz -- --quiet
 
 run_one() {
     local target=$1 name corpus seeds

@@ -35,6 +35,8 @@ def count_tap(path):
 
 
 def count_ctest(build):
+    if not os.path.exists(f"{build}/results/ctest.xml"):
+        return
     for case in xml.etree.ElementTree.parse(f"{build}/results/ctest.xml").getroot().iter("testcase"):
         name, status = case.get("name"), case.get("status")
         report = f"{build}/results/{name}.tap"
