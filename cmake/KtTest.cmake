@@ -33,6 +33,9 @@ endfunction()
 # kt_python_test(NAME [FOLDER]): the unittest files test_*.py of a folder (default: the current one). They find the
 # build in KEYTURN_BUILD and a replica set in KEYTURN_TEST_MONGODB_URI.
 function(kt_python_test name)
+  if(KT_SANITIZE MATCHES thread)
+    return()
+  endif()
   set(folder ${CMAKE_CURRENT_SOURCE_DIR})
   if(ARGC GREATER 1)
     set(folder ${ARGV1})

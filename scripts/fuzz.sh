@@ -38,7 +38,11 @@ tally() {
 
 targets=("$@")
 if [ $# = 0 ]; then
-    targets=($(find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' -printf '%f\n' 2>/dev/null | sort))
+    targets=($(find build/fuzz/tests -type f -executable -name 'fuzz_*' -printf '%f\n' | sort))
+fi
+if [ ${#targets[@]} = 0 ]; then
+    echo "fuzz.sh: tests/fuzz/CMakeLists.txt names no target" >&2
+    exit 1
 fi
 failed=0
 pids=()
