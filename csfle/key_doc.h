@@ -7,9 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/kms_type.h"
 #include "common/span.h"
-
-enum kt_kms { KT_KMS_LOCAL, KT_KMS_AWS, KT_KMS_AZURE, KT_KMS_GCP, KT_KMS_KMIP };
 
 /* Views into the document; offsets count from its first byte. */
 struct kt_key_doc {
