@@ -35,44 +35,44 @@ lint_format() {
         echo "machine: clang-format 14 is the reference, here is ${version:-none}"
         return 77
     fi
-    c_files $everywhere | xargs clang-format --dry-run -Werror 2>&1 | grep -E 'error:'
+    c_files $everywhere | xargs -r clang-format --dry-run -Werror 2>&1 | grep -E 'error:'
 }
 
 lint_spdx() {
     { c_files $everywhere; find scripts tests -name '*.sh' -o -name '*.py'; echo try check .ci/run | tr ' ' '\n'; } |
-        sort -u | xargs grep -L 'SPDX-License-Identifier: Apache-2.0'
+        sort -u | xargs -r grep -L 'SPDX-License-Identifier: Apache-2.0'
 }
 
 # Functions that no file may call.
 lint_banned() {
-    c_files $everywhere | xargs grep -nE '\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|atoll|gets|rand|srand|strtok|alloca|tmpnam|mktemp) *\(' | code_only
+    c_files $everywhere | xargs -r grep -nE '\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|atoll|gets|rand|srand|strtok|alloca|tmpnam|mktemp) *\(' | code_only
 }
 
 # A library neither ends, speaks nor changes the process.
 lint_process() {
-    c_files $library | xargs grep -nE '\b(abort|exit|_exit|quick_exit|atexit|assert|raise|system|printf|vprintf|puts|putchar|perror|signal|sigaction|sigprocmask|pthread_sigmask|setrlimit|prctl|setenv|unsetenv|putenv|getenv|umask|chdir|setlocale|fork) *\(|\b(stdout|stderr)\b *[,)]' | code_only
+    c_files $library | xargs -r grep -nE '\b(abort|exit|_exit|quick_exit|atexit|assert|raise|system|printf|vprintf|puts|putchar|perror|signal|sigaction|sigprocmask|pthread_sigmask|setrlimit|prctl|setenv|unsetenv|putenv|getenv|umask|chdir|setlocale|fork) *\(|\b(stdout|stderr)\b *[,)]' | code_only
 }
 
 lint_bare_errors() {
-    c_files $library | xargs grep -nE '\breturn +-1 *;'
+    c_files $library | xargs -r grep -nE '\breturn +-1 *;'
 }
 
 # Where keys are at hand, bytes are compared in constant time; a comparison of public bytes says so on its line.
 lint_memcmp() {
-    c_files $(folders engine keys kms) | xargs grep -nE '\bmemcmp *\(' | grep -v '/\* public' | code_only
+    c_files $(folders engine keys kms) | xargs -r grep -nE '\bmemcmp *\(' | grep -v '/\* public' | code_only
 }
 
 lint_unfinished() {
-    all_files | grep -v '^LICENSE$' | xargs grep -nIE '\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b'
+    all_files | grep -v '^LICENSE$' | xargs -r grep -nIE '\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b'
 }
 
 # No path of one developer's machine.
 lint_paths() {
-    all_files | xargs grep -nIE '(^|[^A-Za-z0-9_.}/-])/(home|root|work|farm|Users|mnt)/[A-Za-z]'
+    all_files | xargs -r grep -nIE '(^|[^A-Za-z0-9_.}/-])/(home|root|work|farm|Users|mnt)/[A-Za-z]'
 }
 
 lint_length() {
-    { c_files $everywhere; find scripts tests -name '*.py' -o -name '*.sh'; } | sort -u | xargs wc -l | awk '
+    { c_files $everywhere; find scripts tests -name '*.py' -o -name '*.sh'; } | sort -u | xargs -r wc -l | awk '
         $2 == "total" { next }
         $1 > 600 { print $2 ": " $1 " lines, more than 600" }
         $1 > 330 { print "warning: " $2 ": " $1 " lines, more than 330" > "/dev/stderr" }'
