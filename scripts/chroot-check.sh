@@ -33,6 +33,7 @@ shared=$(realpath "${KEYTURN_SHARED:-../shared}")
 if [ -z "${KEYTURN_CHROOT-}" ]; then
     KEYTURN_CHROOT=$(mktemp -d)
     export KEYTURN_CHROOT
+    chmod 755 "$KEYTURN_CHROOT"
     trap 'rm -rf --one-file-system "$KEYTURN_CHROOT"' EXIT
     unshare --mount --pid --fork --kill-child "$0" "$suite" "${commands[@]}"
     exit

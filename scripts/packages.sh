@@ -11,7 +11,7 @@ tests="git libcriterion-dev libmongocrypt-dev clang clang-format libomp-dev valg
        python3-pykmip haproxy openssl zstd gzip tmux ca-certificates libcurl4t64|libcurl4 libssl3t64|libssl3 liblzma5"
 
 installed() {
-    dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
 # The compiler runtime's package is named after the release's clang.
@@ -35,7 +35,7 @@ choose() {
     local entry name
     for entry in "$@"; do
         for name in ${entry//|/ }; do
-            if apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+            if [ -n "$(apt-cache policy "$name" 2>/dev/null | sed -n '/Candidate: [^(]/p')" ]; then
                 echo "$name"
                 continue 2
             fi
