@@ -16,8 +16,8 @@ installed() {
 
 # The compiler runtime's package is named after the release's clang.
 clang_runtime() {
-    { dpkg-query -W -f='${Depends}\n' clang 2>/dev/null || apt-cache show clang 2>/dev/null; } |
-        sed -n 's/.*\bclang-\([0-9]\+\)\b.*/libclang-rt-\1-dev/p' | head -n 1
+    { dpkg-query -W -f='Depends: ${Depends}\n' clang 2>/dev/null || apt-cache show --no-all-versions clang; } |
+        sed -n 's/^Depends:.*\bclang-\([0-9]\+\)\b.*/libclang-rt-\1-dev/p'
 }
 
 missing() {
