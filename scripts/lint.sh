@@ -45,30 +45,30 @@ lint_spdx() {
 
 # Functions that no file may call.
 lint_banned() {
-    c_files $everywhere | xargs -r grep -nE '\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|atoll|gets|rand|srand|strtok|alloca|tmpnam|mktemp) *\(' | code_only
+    c_files $everywhere | xargs -r grep -HnE '\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|atoll|gets|rand|srand|strtok|alloca|tmpnam|mktemp) *\(' | code_only
 }
 
 # A library neither ends, speaks nor changes the process.
 lint_process() {
-    c_files $library | xargs -r grep -nE '\b(abort|exit|_exit|quick_exit|atexit|assert|raise|system|printf|vprintf|puts|putchar|perror|signal|sigaction|sigprocmask|pthread_sigmask|setrlimit|prctl|setenv|unsetenv|putenv|getenv|umask|chdir|setlocale|fork) *\(|\b(stdout|stderr)\b *[,)]' | code_only
+    c_files $library | xargs -r grep -HnE '\b(abort|exit|_exit|quick_exit|atexit|assert|raise|system|printf|vprintf|puts|putchar|perror|signal|sigaction|sigprocmask|pthread_sigmask|setrlimit|prctl|setenv|unsetenv|putenv|getenv|umask|chdir|setlocale|fork) *\(|\b(stdout|stderr)\b *[,)]' | code_only
 }
 
 lint_bare_errors() {
-    c_files $library | xargs -r grep -nE '\breturn +-1 *;'
+    c_files $library | xargs -r grep -HnE '\breturn +-1 *;'
 }
 
 # Where keys are at hand, bytes are compared in constant time; a comparison of public bytes says so on its line.
 lint_memcmp() {
-    c_files $(folders engine keys kms) | xargs -r grep -nE '\bmemcmp *\(' | grep -v '/\* public' | code_only
+    c_files $(folders engine keys kms) | xargs -r grep -HnE '\bmemcmp *\(' | grep -v '/\* public' | code_only
 }
 
 lint_unfinished() {
-    all_files | grep -v '^LICENSE$' | xargs -r grep -nIE '\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b'
+    all_files | grep -v '^LICENSE$' | xargs -r grep -HnIE '\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b'
 }
 
 # No path of one developer's machine.
 lint_paths() {
-    all_files | xargs -r grep -nIE '(^|[^A-Za-z0-9_.}/-])/(home|root|work|farm|Users|mnt)/[A-Za-z]'
+    all_files | xargs -r grep -HnIE '(^|[^A-Za-z0-9_.}/-])/(home|root|work|farm|Users|mnt)/[A-Za-z]'
 }
 
 lint_length() {

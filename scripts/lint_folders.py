@@ -39,7 +39,8 @@ RULES = {
     "keys": (["common", "engine", "csfle", "kms"], ["crypto", "bson"]),
     "io": (["common"], ["bson", "mongoc", "zlib", "zstd", "crypto"]),
     "jobs": (BELOW_JOBS, ["crypto", "bson", "mongoc", "openmp"]),
-    "tools": (["jobs"] + BELOW_JOBS, ["crypto", "bson", "mongoc"]),
+    # The program names every library's version.
+    "tools": (["jobs"] + BELOW_JOBS, ["crypto", "bson", "mongoc", "curl", "pcre2", "zlib", "zstd"]),
 }
 
 problems = []
