@@ -5,14 +5,16 @@
 tally.py ctest BUILD TSV   adds a CTest run: BUILD/results/ctest.xml (--output-junit) and BUILD/results/NAME.tap
 tally.py sum TSV           closes with "N passed, N failed, N skipped"
 
-TSV has a line per test program: name, passed, failed, skipped, of those what this machine cannot run. A skip's
-reason says the last by starting with "machine:"; under CI=true any other skip fails the run.
+TSV has a line per test program: name, passed, failed, skipped, and how many of those had to be skipped: what this
+machine or this build cannot run, which a skip's reason says by starting with "machine:" or "build:". Under CI=true any
+other skip fails the run.
 """
 import os
 import re
 import sys
 import xml.etree.ElementTree
 
+EXCUSES = ("machine:", "build:")
 TAP_LINE = re.compile(r"^(ok|not ok)\b(?:.*# SKIP\s*(.*))?")
 
 
@@ -31,7 +33,7 @@ def count_tap(path):
                 passed += case.group(1) == "ok"
                 failed += case.group(1) != "ok"
     failed += max(0, planned - passed - failed - len(reasons))
-    return passed, failed, len(reasons), sum(reason.startswith("machine:") for reason in reasons)
+    return passed, failed, len(reasons), sum(reason.startswith(EXCUSES) for reason in reasons)
 
 
 def count_ctest(build):
@@ -48,7 +50,7 @@ def count_ctest(build):
         else:
             text = case.findtext("system-out") or ""
             passed, skipped = int(status == "run"), int(status not in ("run", "fail"))
-            failed, excused = int(status == "fail"), int(skipped and "machine:" in text)
+            failed, excused = int(status == "fail"), int(skipped and any(excuse in text for excuse in EXCUSES))
         yield name, passed, failed, skipped, excused
 
 

@@ -210,10 +210,10 @@ Test(secmem, a_limit_below_the_minimum_is_refused_with_the_way_out)
 Test(secmem, pages_locked_by_others_shrink_the_pool_too)
 {
     if (!LOCKS_FOR_REAL)
-        cr_skip_test("mlock does nothing in this build");
+        cr_skip_test("build: mlock does nothing here");
     limit_to((size_t)2 << 20);
     if (setuid(65534) != 0)
-        cr_skip_test("cannot give up root's rights");
+        cr_skip_test("machine: cannot give up root's rights");
     void *other = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cr_assert_eq(mlock(other, 1 << 20), 0);
     struct kt_secmem *pool = opened();

@@ -119,9 +119,10 @@ Test(dispatch, every_mask_subset)
     struct kt_backends all = kt_dispatch_all();
     for (uint32_t disabled = 0; disabled < 1u << KT_CPU_COUNT; disabled++) {
         char list[256] = "";
+        size_t n = 0;
         for (size_t i = 0; i < KT_CPU_COUNT; i++)
             if (disabled >> i & 1)
-                strcat(strcat(list, list[0] ? "," : ""), kt_cpu_name(i));
+                n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? "," : "", kt_cpu_name(i));
         uint32_t features = kt_cpu_capabilities() & ~disabled;
         struct kt_engine *engine;
         struct kt_error err;

@@ -25,15 +25,14 @@ Test(features, agree_with_the_kernel)
 {
     FILE *f = fopen("/proc/cpuinfo", "r");
     if (!f)
-        cr_skip_test("no /proc/cpuinfo");
+        cr_skip_test("machine: no /proc/cpuinfo");
     char line[8192] = "";
     while (fgets(line, sizeof line - 2, f) && strncmp(line, "flags", 5) != 0)
         ;
     fclose(f);
     if (strncmp(line, "flags", 5) != 0)
-        cr_skip_test("no flags in /proc/cpuinfo");
-    line[strcspn(line, "\n")] = 0;
-    strcat(line, " ");
+        cr_skip_test("machine: no flags in /proc/cpuinfo");
+    line[strcspn(line, "\n")] = ' '; /* so that the last flag, too, ends with a space */
     for (size_t i = 0; i < KT_CPU_COUNT; i++) {
         char word[32];
         snprintf(word, sizeof word, " %s ", kt_cpu_name(i));
