@@ -54,8 +54,8 @@ size_t kt_key_doc_update_nbytes(const struct kt_key_doc *key, struct kt_span mas
 size_t kt_key_doc_update(const struct kt_key_doc *key, struct kt_span master_key, size_t material_nbytes,
                          int64_t update_ms, uint8_t *out, size_t *hole);
 
-/* A new key document: _id, keyMaterial, creationDate, updateDate, status 0, masterKey, keyAltNames when there
- * are any. Fields in libmongocrypt's order. Appends to out. */
+/* A new key document: _id, keyAltNames when there are any, keyMaterial, creationDate, updateDate, status 0,
+ * masterKey: libmongocrypt's order. Appends to out. */
 struct kt_key_doc_new {
     const uint8_t *id;
     struct kt_span key_material, master_key;

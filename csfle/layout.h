@@ -29,9 +29,12 @@ uint32_t kt_layout_write(const struct kt_layout *layout, uint32_t doc, uint32_t 
                          size_t count, uint8_t *out, uint32_t at);
 
 /* The same as an update's operand: {"a.b": new value, ...}, one field for each SEAL and OPEN op, dotted
- * names. kt_layout_set_nbytes returns 0 when a name on the way contains '.', starts with '$' or is empty:
- * such a document cannot be updated by a dotted $set. */
-uint64_t kt_layout_set_nbytes(const struct kt_layout *layout, const struct kt_op *ops, size_t count);
+ * names. doc: where the document begins. kt_layout_set_nbytes returns 0 when the server would not find a
+ * value under its dotted name: a name on the way contains '.', starts with '$', is empty or stands twice in
+ * its document, or an array's element is not named by its number. Such a document cannot be updated by a
+ * dotted $set. */
+uint64_t kt_layout_set_nbytes(const struct kt_layout *layout, uint32_t doc, const struct kt_op *ops,
+                              size_t count);
 uint32_t kt_layout_set_write(const struct kt_layout *layout, struct kt_op *ops, size_t count, uint8_t *out,
                              uint32_t at);
 

@@ -16,7 +16,7 @@
 
 /* One `encrypt`, with what it inherits from encryptMetadata. */
 struct kt_rule {
-    const char *path;   /* dotted; a pattern reads as "/regex/" in its place */
+    const char *path;   /* dotted; a pattern reads as "/regex/" in its place, additionalProperties as "*" */
     uint8_t algorithm;  /* enum kt_algorithm */
     uint32_t types;     /* kt_bson_type_bit()s allowed; 0: any that the algorithm takes */
     uint8_t key_id[16]; /* when pointer == KT_NO_POINTER */

@@ -14,7 +14,7 @@
 #include "csfle/payload.h"
 #include "csfle/schema.h"
 
-#define KT_NO_RULE UINT16_MAX
+#define KT_NO_RULE UINT16_MAX /* so a schema has at most 65,534 rules */
 #define KT_NO_KEY UINT32_MAX
 #define KT_NO_OP UINT32_MAX
 
@@ -61,15 +61,20 @@ struct kt_walk_fault {
  * array (or a payload, or any other value) where the schema needs an embedded document to reach a rule: for
  * an array an op with action KEEP, the array's type and rule = the first rule below it is emitted with
  * `algorithm` = 0xff (KT_ARRAY_IN_PATH), so that the planner fails the document; other types are passed over,
- * as there is nothing to encrypt below them. KT_OK; KT_E_FORMAT (fault filled, ops of this document are taken
- * back); KT_E_NOMEM. */
+ * as there is nothing to encrypt below them. Where two patterns of the schema with different rules match a
+ * name, or a pattern could not be matched within its limits, the op has `algorithm` = KT_PATH_UNDECIDED and
+ * the rule of one of them; the document fails too. KT_OK; KT_E_FORMAT (fault filled, ops of this document are
+ * taken back); KT_E_NOMEM. pointers may be NULL when the schema has none. */
 #define KT_ARRAY_IN_PATH 0xff
+#define KT_PATH_UNDECIDED 0xfe
 KT_MUST_USE enum kt_status kt_walk_schema(const struct kt_schema *schema, const uint8_t *arena, uint32_t at,
                                           uint32_t nbytes, struct kt_ops *ops, struct kt_pointers *pointers,
                                           struct kt_walk_fault *fault);
 
 /* The same for every CSFLE payload anywhere in the document (arrays included, scopes of code not), without a
- * schema: rule = KT_NO_RULE, type = BinData. */
+ * schema: rule = KT_NO_RULE, type = BinData. What begins as a payload but has no payload's length gets an op
+ * with `algorithm` = KT_BROKEN_PAYLOAD; it cannot be opened. */
+#define KT_BROKEN_PAYLOAD 0xfd
 KT_MUST_USE enum kt_status kt_walk_payloads(const uint8_t *arena, uint32_t at, uint32_t nbytes,
                                             struct kt_ops *ops, struct kt_walk_fault *fault);
 
