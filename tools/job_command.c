@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyturn/job.h"
+#include "tools/command_line.h"
+#include "tools/commands.h"
+#include "tools/documents.h"
+#include "tools/help.h"
+#include "tools/option_table.h"
+#include "tools/report.h"
+#include "tools/screen.h"
+#include "tools/settings.h"
+#include "tools/summary.h"
+#include "tools/watch.h"
+
+/* The documents that a job borrows. */
+struct documents {
+    bson_t *kms_providers, *tls_options, *schema_map, *filter, *master_key;
+};
+
+static void documents_free(struct documents *documents)
+{
+    bson_destroy(documents->kms_providers);
+    bson_destroy(documents->tls_options);
+    bson_destroy(documents->schema_map);
+    bson_destroy(documents->filter);
+    bson_destroy(documents->master_key);
+}
+
+static void warn_exposed(struct kt_screen *screen, const char *file)
+{
+    char line[700];
+    unsigned mode;
+    if (!file || !kt_document_exposed(file, &mode))
+        return;
+    snprintf(line, sizeof line, "%s holds secrets and others can read it (mode %04o); chmod 600 %s", file,
+             mode, file);
+    screen->log.write(screen->log.context, KT_LOG_WARN, line);
+}
+
+static enum kt_status load_providers(const struct kt_settings *settings, struct documents *documents,
+                                     struct kt_screen *screen, struct kt_error *err)
+{
+    const struct kt_document_source *source = &settings->kms_providers;
+    bool inside = source->bson != NULL;
+    bson_t *loaded;
+    warn_exposed(screen, inside ? settings->config : source->file);
+    enum kt_status status = kt_document_load(&settings->tls_options, &documents->tls_options, err);
+    if (status == KT_OK)
+        status = kt_document_load(source, &loaded, err);
+    if (status != KT_OK)
+        return status;
+    if (inside) {
+        documents->kms_providers = loaded;
+        return KT_OK;
+    }
+    status = kt_document_split_providers(loaded, source->name, &documents->kms_providers,
+                                         &documents->tls_options, err);
+    bson_destroy(loaded);
+    return status;
+}
+
+static enum kt_status documents_load(const struct kt_settings *settings, struct documents *documents,
+                                     struct kt_screen *screen, struct kt_error *err)
+{
+    enum kt_status status = load_providers(settings, documents, screen, err);
+    if (status == KT_OK)
+        status = kt_document_load(&settings->schema_map, &documents->schema_map, err);
+    if (status == KT_OK)
+        status = kt_document_load(&settings->filter, &documents->filter, err);
+    if (status == KT_OK)
+        status = kt_document_load(&settings->master_key, &documents->master_key, err);
+    return status;
+}
+
+static struct kt_document borrow(const bson_t *bson, const char *name)
+{
+    struct kt_document document = {.name = name};
+    if (bson)
+        document.bson = (struct kt_span){bson_get_data(bson), bson->len};
+    return document;
+}
+
+static enum kt_job_kind kind_of(const struct kt_cli_command *command)
+{
+    switch (command->bit) {
+    case KT_CMD_ENCRYPT:
+        return KT_JOB_ENCRYPT;
+    case KT_CMD_DECRYPT:
+        return KT_JOB_DECRYPT;
+    case KT_CMD_VERIFY:
+        return KT_JOB_VERIFY;
+    default:
+        return KT_JOB_REWRAP;
+    }
+}
+
+static bool is_given(const struct kt_settings *settings, const char *name)
+{
+    return settings->given[kt_option_index(kt_option_find(name, strlen(name), false))] != KT_NOT_GIVEN;
+}
+
+static const char *from_environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+static struct kt_job_options make_options(const struct kt_cli_command *command, const struct kt_settings *s,
+                                          const struct documents *documents, const struct kt_log *log)
+{
+    const char *kms_name = s->kms_providers.name, *tls_name = s->tls_options.name;
+    return (struct kt_job_options){
+        .kind = kind_of(command),
+        .from = s->from,
+        .to = s->to,
+        .key_vault = s->key_vault,
+        .key_vault_namespace = s->key_vault_namespace,
+        .kms_providers = borrow(documents->kms_providers, kms_name),
+        .tls_options = borrow(documents->tls_options, tls_name ? tls_name : kms_name),
+        .schema_map = borrow(documents->schema_map, s->schema_map.name),
+        .ns_include = s->ns_include.v,
+        .ns_exclude = s->ns_exclude.v,
+        .provider = s->provider,
+        .master_key = borrow(documents->master_key, s->master_key.name),
+        .filter = borrow(documents->filter, s->filter.name),
+        .older_than_ms = s->older_than_ms,
+        .failures = s->failures,
+        .only = s->only,
+        .threads = (int)s->threads,
+        .backend = s->backend ? s->backend : from_environment("KEYTURN_BACKEND"),
+        .cpu_disable = from_environment("KEYTURN_CPU_DISABLE"),
+        .max_failures = s->max_failures,
+        .has_max_failures = is_given(s, "max-failures"),
+        .dry_run = s->dry_run,
+        .forget = s->forget,
+        .leave_unencryptable = s->on_unencryptable && strcmp(s->on_unencryptable, "leave") == 0,
+        .log = log,
+    };
+}
+
+static int run_job(const struct kt_cli_command *command, const struct kt_settings *settings,
+                   const struct kt_job_options *options, struct kt_report *report, struct kt_screen *screen)
+{
+    struct kt_watch watch;
+    struct kt_job *job = NULL;
+    struct kt_error err = {.status = KT_OK}, report_err;
+    const struct kt_job_result *result = NULL;
+    int exit = 2;
+
+    if (kt_watch_start(&watch, screen, options->kind == KT_JOB_REWRAP ? "DEKs" : "documents", &err) != KT_OK)
+        return kt_screen_refused(screen, &err);
+    enum kt_status status = kt_job_open(&job, options, &err);
+    if (status == KT_OK) {
+        kt_watch_job(&watch, job);
+        status = kt_job_run(job, &err);
+        err.status = status;
+        result = kt_job_result(job);
+        exit = result->exit;
+    } else if (status == KT_E_IO || status == KT_E_NET)
+        exit = 4;
+    kt_watch_stop(&watch);
+
+    if (result) {
+        /* with - as output, stdout carries data only */
+        FILE *out = options->to && strcmp(options->to, "-") == 0 ? stderr : stdout;
+        if (result->closed)
+            kt_summary_print(out, options, result);
+        exit = kt_screen_flush(exit);
+        kt_summary_ending(screen, settings, options, result, &err);
+    } else if (exit == 2)
+        kt_screen_refused(screen, &err);
+    else
+        kt_screen_error(screen, exit, err.message, "Nothing was written.");
+    if (kt_report_write(report, command->name, exit, options, result, &err, &report_err) != KT_OK) {
+        kt_screen_error(screen, 4, report_err.message, "The job itself ended as said above.");
+        exit = exit == 0 ? 4 : exit;
+    }
+    kt_job_close(job);
+    return exit;
+}
+
+int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
+{
+    struct kt_settings settings = {0};
+    struct documents documents = {0};
+    struct kt_report report = {0};
+    struct kt_screen screen;
+    struct kt_error err;
+    bool help;
+    int exit = 2;
+
+    enum kt_status status = kt_command_line_read(command, argc, argv, &settings, &help, &err);
+    bool json = settings.log_format && strcmp(settings.log_format, "json") == 0;
+    kt_screen_open(&screen, json, settings.quiet, settings.verbose);
+    if (status == KT_OK && help) {
+        kt_help_command(stdout, command);
+        exit = kt_screen_flush(0);
+        goto done;
+    }
+    if (status == KT_OK)
+        status = kt_report_open(&report, settings.report, &err);
+    if (status == KT_OK)
+        status = documents_load(&settings, &documents, &screen, &err);
+    struct kt_job_options options = make_options(command, &settings, &documents, &screen.log);
+    if (status == KT_OK)
+        exit = run_job(command, &settings, &options, &report, &screen);
+    else {
+        kt_screen_refused(&screen, &err);
+        (void)!kt_report_write(&report, command->name, exit, &options, NULL, &err, NULL);
+    }
+done:
+    kt_report_close(&report);
+    kt_screen_close(&screen);
+    documents_free(&documents);
+    kt_settings_cleanup(&settings);
+    return exit;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/watch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/format.h"
+#include "tools/json_out.h"
+
+/* A terminal is drawn five times a second; a log gets a line each 10 s. */
+static const struct timespec terminal_pause = {0, 200000000}, log_pause = {10, 0};
+
+/* Documents a second and seconds left of this run; 0 when nothing can be said yet. */
+static void estimate(const struct kt_watch *watch, const struct kt_job_progress *now, double *rate,
+                     double *left)
+{
+    const struct kt_job_progress *first = &watch->first;
+    double seconds = now->seconds - first->seconds;
+    *rate = *left = 0;
+    if (seconds < 0.1 || now->documents <= first->documents)
+        return;
+    *rate = (double)(now->documents - first->documents) / seconds;
+    if (now->nbytes_total > now->nbytes_done && now->nbytes_done > first->nbytes_done)
+        *left = (double)(now->nbytes_total - now->nbytes_done) * seconds /
+                (double)(now->nbytes_done - first->nbytes_done);
+}
+
+static int percent(const struct kt_job_progress *now)
+{
+    if (now->nbytes_total == 0 || now->nbytes_done >= now->nbytes_total)
+        return now->nbytes_total ? 100 : 0;
+    return (int)((double)now->nbytes_done * 100 / (double)now->nbytes_total);
+}
+
+static void draw_text(struct kt_watch *watch, const struct kt_job_progress *now, double rate, double left)
+{
+    char line[300];
+    size_t at = (size_t)snprintf(line, sizeof line, "  %s %s", kt_count_text(now->documents).s, watch->unit);
+    if (now->nbytes_total)
+        at += (size_t)snprintf(line + at, sizeof line - at, "   %d%%", percent(now));
+    if (rate > 0)
+        at += (size_t)snprintf(line + at, sizeof line - at, "   %s/s", kt_count_text((uint64_t)rate).s);
+    at += (size_t)snprintf(line + at, sizeof line - at, "   failed %s", kt_count_text(now->failed).s);
+    if (left > 0)
+        at += (size_t)snprintf(line + at, sizeof line - at, "   %s left", kt_duration_text(left).s);
+    if (now->waiting_for)
+        snprintf(line + at, sizeof line - at, "   waiting for: %.60s", now->waiting_for);
+    kt_screen_progress(watch->screen, line);
+}
+
+static void draw_json(struct kt_watch *watch, const struct kt_job_progress *now, double rate, double left)
+{
+    char *line = NULL;
+    size_t nbytes;
+    struct kt_json json = {.out = open_memstream(&line, &nbytes)};
+    if (!json.out)
+        return;
+    kt_json_begin(&json, NULL, '{');
+    kt_json_text(&json, "level", "info");
+    kt_json_text(&json, "event", "progress");
+    kt_json_count(&json, "documents", now->documents);
+    kt_json_count(&json, "values", now->values);
+    kt_json_count(&json, "failed", now->failed);
+    kt_json_count(&json, "bytesDone", now->nbytes_done);
+    kt_json_count(&json, "bytesTotal", now->nbytes_total);
+    kt_json_seconds(&json, "seconds", now->seconds);
+    kt_json_seconds(&json, "perSecond", rate);
+    kt_json_seconds(&json, "secondsLeft", left);
+    kt_json_text(&json, "waitingFor", now->waiting_for);
+    kt_json_end(&json, '{');
+    if (fclose(json.out) == 0 && line)
+        kt_screen_raw(watch->screen, line);
+    free(line);
+}
+
+static void draw(struct kt_watch *watch)
+{
+    struct kt_job *job = atomic_load(&watch->job);
+    struct kt_job_progress now = {0};
+    double rate, left;
+    if (!job || watch->stops)
+        return;
+    kt_job_progress(job, &now);
+    if (!watch->begun) {
+        watch->first = now;
+        watch->begun = true;
+    }
+    estimate(watch, &now, &rate, &left);
+    if (watch->screen->json)
+        draw_json(watch, &now, rate, left);
+    else
+        draw_text(watch, &now, rate, left);
+}
+
+static void stop(struct kt_watch *watch)
+{
+    struct kt_job *job = atomic_load(&watch->job);
+    if (job && watch->stops++ == 0) {
+        kt_screen_progress(watch->screen, NULL);
+        kt_screen_note(watch->screen, "Stopping when what is at work is written; once more stops at once");
+        kt_job_stop(job);
+        return;
+    }
+    kt_screen_error(watch->screen, 3, job ? "stopped at once" : "stopped before the job began",
+                    job ? "The same command goes on from what is written."
+                        : "The same command does it from the beginning.");
+    /* what lies on disk is whole at any instant, and locked memory ends with the process */
+    _exit(3);
+}
+
+static void *watch_main(void *context)
+{
+    struct kt_watch *watch = context;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    const struct timespec *pause = watch->screen->terminal ? &terminal_pause : &log_pause;
+    while (!atomic_load(&watch->done)) {
+        int sig = sigtimedwait(&set, NULL, pause);
+        if (atomic_load(&watch->done))
+            break;
+        if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
+            stop(watch);
+        else if (sig == SIGUSR1 || (errno == EAGAIN && !watch->screen->quiet))
+            draw(watch);
+    }
+    return NULL;
+}
+
+enum kt_status kt_watch_start(struct kt_watch *watch, struct kt_screen *screen, const char *unit,
+                              struct kt_error *err)
+{
+    sigset_t set;
+    *watch = (struct kt_watch){.screen = screen, .unit = unit};
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    int failed = pthread_create(&watch->thread, NULL, watch_main, watch);
+    if (failed)
+        return kt_fail(err, KT_E_NOMEM, "no thread for signals: %s", strerror(failed));
+    return KT_OK;
+}
+
+void kt_watch_job(struct kt_watch *watch, struct kt_job *job)
+{
+    atomic_store(&watch->job, job);
+}
+
+void kt_watch_stop(struct kt_watch *watch)
+{
+    atomic_store(&watch->done, true);
+    pthread_kill(watch->thread, SIGUSR1);
+    pthread_join(watch->thread, NULL);
+    kt_screen_progress(watch->screen, NULL);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The thread that waits for signals and draws the progress. */
+#ifndef KT_TOOLS_WATCH_H
+#define KT_TOOLS_WATCH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "keyturn/job.h"
+#include "tools/screen.h"
+
+struct kt_watch {
+    pthread_t thread;
+    struct kt_screen *screen;
+    const char *unit; /* "documents", "DEKs" */
+    _Atomic(struct kt_job *) job;
+    atomic_bool done;
+    int stops;                    /* how often a stop was asked for; the thread's */
+    struct kt_job_progress first; /* where this run began */
+    bool begun;
+};
+
+/* Blocks SIGINT, SIGTERM, SIGHUP and SIGUSR1 for the whole process and waits for them: the first three ask
+ * the job to stop, a second one ends the process at once with exit status 3 (before the job runs, the first
+ * does); SIGUSR1 prints the progress. Call it before any other thread is there. KT_OK or KT_E_NOMEM. */
+KT_MUST_USE enum kt_status kt_watch_start(struct kt_watch *watch, struct kt_screen *screen, const char *unit,
+                                          struct kt_error *err);
+
+/* The job that runs from now on. */
+void kt_watch_job(struct kt_watch *watch, struct kt_job *job);
+
+/* Ends the thread and removes the progress line; before kt_job_close. */
+void kt_watch_stop(struct kt_watch *watch);
+
+#endif
