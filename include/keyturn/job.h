@@ -54,12 +54,12 @@ struct kt_job_options {
 /* What verify finds at one path of the schema; encrypt and decrypt count in the same places. */
 struct kt_path_counts {
     const char *path;
-    uint64_t authentic, plaintext, wrong_key, wrong_algorithm, unauthentic, no_key;
+    uint64_t authentic, plaintext, wrong_key, wrong_algorithm, wrong_type, unauthentic, no_key;
 };
 
 struct kt_ns_counts {
     const char *ns;
-    uint64_t documents, changed, values, already, failed;
+    uint64_t documents, changed, values, already, left, failed; /* left: values that --on-unencryptable leaves */
     uint64_t nbytes_in, nbytes_out, largest_nbytes_out;
     const struct kt_path_counts *paths;
     size_t paths_count;
@@ -68,7 +68,7 @@ struct kt_ns_counts {
 /* One line of rewrap's summary: keys from one CMK. */
 struct kt_cmk_counts {
     const char *from, *to; /* short names for screens */
-    uint64_t keys;
+    uint64_t matched, rewrapped;
 };
 
 struct kt_key_counts {

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobs/namespaces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool kt_ns_matches(const char *pattern, const char *ns)
+{
+    const char *star = NULL, *resume = NULL;
+    while (*ns) {
+        if (*pattern == '*') {
+            star = ++pattern;
+            resume = ns;
+        } else if (*pattern == *ns) {
+            pattern++;
+            ns++;
+        } else if (star) {
+            pattern = star;
+            ns = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return !*pattern;
+}
+
+static bool any_matches(const char *const *patterns, const char *ns)
+{
+    for (; *patterns; patterns++) {
+        if (kt_ns_matches(*patterns, ns))
+            return true;
+    }
+    return false;
+}
+
+static bool included(const struct kt_job *job, const char *ns)
+{
+    const struct kt_job_options *o = &job->options;
+    if (o->ns_include && *o->ns_include && !any_matches(o->ns_include, ns))
+        return false;
+    return !o->ns_exclude || !any_matches(o->ns_exclude, ns);
+}
+
+/* A lone file or stream without a name takes the one include without `*`, else the schema's only namespace.
+ */
+static enum kt_status name_lone(struct kt_job *job, struct kt_error *err)
+{
+    const struct kt_entry *entry = kt_source_entry(job->source, 0);
+    const char *const *include = job->options.ns_include;
+    const char *name = NULL;
+    if (kt_source_container(job->source) != KT_BSON_FILE || !entry || *entry->ns)
+        return KT_OK;
+    if (job->command == &kt_command_rewrap)
+        name = job->options.key_vault_namespace;
+    else if (include && include[0] && !include[1] && !strchr(include[0], '*'))
+        name = include[0];
+    else if (job->schemas && kt_schema_map_count(job->schemas) == 1)
+        name = kt_schema_ns(kt_schema_map_at(job->schemas, 0));
+    else if (!job->command->needs_schema && !job->schemas)
+        name = kt_source_name(job->source);
+    if (!name)
+        return kt_fail(err, KT_E_USAGE,
+                       "%s: which collection is this? Name it with --ns-include DB.COLLECTION",
+                       kt_source_name(job->source));
+    job->lone_ns = strdup(name);
+    return job->lone_ns ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
+}
+
+static const char *entry_name(const struct kt_job *job, const struct kt_entry *entry)
+{
+    return job->lone_ns && !*entry->ns ? job->lone_ns : entry->ns;
+}
+
+struct kt_namespace *kt_job_namespace(const struct kt_job *job, struct kt_span name)
+{
+    for (size_t i = 0; i < job->namespaces_count; i++) {
+        if (kt_span_equal(kt_span_str(job->namespaces[i].name), name))
+            return &job->namespaces[i];
+    }
+    return NULL;
+}
+
+struct kt_namespace *kt_job_entry_namespace(const struct kt_job *job, const struct kt_entry *entry)
+{
+    const char *name = entry_name(job, entry);
+    return *name && !entry->is_oplog ? kt_job_namespace(job, kt_span_str(name)) : NULL;
+}
+
+static enum kt_status add_namespace(struct kt_job *job, const char *name, const struct kt_schema *schema,
+                                    struct kt_error *err)
+{
+    size_t rules = schema ? kt_schema_rules(schema) : 0;
+    struct kt_namespace *all = realloc(job->namespaces, (job->namespaces_count + 1) * sizeof *all);
+    if (!all)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    job->namespaces = all;
+    struct kt_namespace *ns = &all[job->namespaces_count++];
+    *ns = (struct kt_namespace){.name = strdup(name), .schema = schema};
+    ns->rule_keys = calloc(rules ? rules : 1, sizeof *ns->rule_keys);
+    ns->report = calloc(rules ? rules : 1, sizeof *ns->report);
+    if (!ns->name || !ns->rule_keys || !ns->report || kt_counts_init(&ns->counts, rules) != KT_OK)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    for (size_t i = 0; i < rules; i++)
+        ns->rule_keys[i] = KT_NO_KEY;
+    return KT_OK;
+}
+
+/* Decides about one entry of the source. */
+static enum kt_status consider(struct kt_job *job, const struct kt_entry *entry, struct kt_error *err)
+{
+    const char *name = entry_name(job, entry);
+    if (!*name || entry->is_oplog || kt_job_namespace(job, kt_span_str(name)))
+        return KT_OK;
+    if (job->command == &kt_command_rewrap) {
+        bool lone = kt_source_container(job->source) == KT_BSON_FILE;
+        return lone || strcmp(name, job->options.key_vault_namespace) == 0
+                   ? add_namespace(job, name, NULL, err)
+                   : KT_OK;
+    }
+    const struct kt_schema *schema = job->schemas ? kt_schema_map_find(job->schemas, name) : NULL;
+    if ((job->schemas && !schema) || !included(job, name))
+        return KT_OK;
+    return add_namespace(job, name, schema, err);
+}
+
+static enum kt_status refuse_time_series(const struct kt_job *job, struct kt_error *err)
+{
+    for (size_t i = 0; job->schemas && i < kt_schema_map_count(job->schemas); i++) {
+        const char *name = kt_schema_ns(kt_schema_map_at(job->schemas, i));
+        const char *dot = strchr(name, '.');
+        if (dot && strncmp(dot, ".system.buckets.", 16) == 0)
+            return kt_fail(err, KT_E_USAGE,
+                           "%s holds a time-series collection, whose fields cannot be encrypted", name);
+    }
+    return KT_OK;
+}
+
+static void warn_of_missing(struct kt_job *job)
+{
+    for (size_t i = 0; job->schemas && i < kt_schema_map_count(job->schemas); i++) {
+        const char *name = kt_schema_ns(kt_schema_map_at(job->schemas, i));
+        if (included(job, name) && !kt_job_namespace(job, kt_span_str(name)))
+            kt_job_warn(job, "%s: the schema names %s, which is not there: nothing is done for it",
+                        kt_source_name(job->source), name);
+    }
+}
+
+enum kt_status kt_job_name_namespaces(struct kt_job *job, struct kt_error *err)
+{
+    enum kt_status status = refuse_time_series(job, err);
+    if (status == KT_OK)
+        status = name_lone(job, err);
+    const struct kt_entry *entry;
+    for (uint32_t i = 0; status == KT_OK && (entry = kt_source_entry(job->source, i)); i++)
+        status = consider(job, entry, err);
+    if (status == KT_OK && job->command == &kt_command_rewrap && job->namespaces_count == 0)
+        return kt_fail(err, KT_E_USAGE, "%s holds no %s; name the key vault with --key-vault-namespace",
+                       kt_source_name(job->source), job->options.key_vault_namespace);
+    if (status == KT_OK)
+        warn_of_missing(job);
+    return status;
+}
+
+static enum kt_status rule_handles(struct kt_job *job, struct kt_namespace *ns, uint32_t *handles,
+                                   size_t *count)
+{
+    for (size_t r = 0; r < kt_schema_rules(ns->schema); r++) {
+        const struct kt_rule *rule = kt_schema_rule(ns->schema, r);
+        if (rule->pointer != KT_NO_POINTER)
+            continue;
+        enum kt_status status = kt_key_table_by_id(job->table, rule->key_id, &ns->rule_keys[r]);
+        if (status != KT_OK)
+            return status;
+        handles[(*count)++] = ns->rule_keys[r];
+    }
+    return KT_OK;
+}
+
+/* For the time before the workers: the caller waits. */
+struct wait {
+    struct kt_key_waiter waiter;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool ready;
+};
+
+static void wait_ready(struct kt_key_waiter *waiter)
+{
+    struct wait *wait = (struct wait *)waiter;
+    pthread_mutex_lock(&wait->lock);
+    wait->ready = true;
+    pthread_cond_signal(&wait->changed);
+    pthread_mutex_unlock(&wait->lock);
+}
+
+static enum kt_status settle_now(struct kt_job *job, const uint32_t *handles, size_t count,
+                                 struct kt_error *err)
+{
+    struct wait wait = {{.ready = wait_ready}, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    bool settled = true;
+    enum kt_status status =
+        kt_key_table_settle(job->table, job->engine, handles, count, &wait.waiter, &settled, err);
+    if (status != KT_OK || settled)
+        return status;
+    pthread_mutex_lock(&wait.lock);
+    while (!wait.ready)
+        pthread_cond_wait(&wait.changed, &wait.lock);
+    pthread_mutex_unlock(&wait.lock);
+    return KT_OK;
+}
+
+static enum kt_status all_ready(const struct kt_job *job, const struct kt_namespace *ns, struct kt_error *err)
+{
+    for (size_t r = 0; r < kt_schema_rules(ns->schema); r++) {
+        const char *why;
+        if (ns->rule_keys[r] == KT_NO_KEY || kt_key_table_state(job->table, ns->rule_keys[r]) == KT_KEY_READY)
+            continue;
+        enum kt_status status = kt_key_table_failure(job->table, ns->rule_keys[r], &why);
+        return kt_fail(err, status, "%s: %s: %s", ns->name, kt_schema_rule(ns->schema, r)->path, why);
+    }
+    return KT_OK;
+}
+
+enum kt_status kt_job_settle_rule_keys(struct kt_job *job, struct kt_error *err)
+{
+    size_t rules = 0, count = 0;
+    for (size_t i = 0; i < job->namespaces_count; i++)
+        rules += job->namespaces[i].counts.paths_count;
+    uint32_t *handles = calloc(rules ? rules : 1, sizeof *handles);
+    enum kt_status status = handles ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
+    for (size_t i = 0; i < job->namespaces_count && status == KT_OK; i++) {
+        if (job->namespaces[i].schema)
+            status = rule_handles(job, &job->namespaces[i], handles, &count);
+    }
+    if (status == KT_OK)
+        status = settle_now(job, handles, count, err);
+    for (size_t i = 0; i < job->namespaces_count && status == KT_OK; i++) {
+        if (job->namespaces[i].schema)
+            status = all_ready(job, &job->namespaces[i], err);
+    }
+    free(handles);
+    return status;
+}
+
+void kt_job_free_namespaces(struct kt_job *job)
+{
+    for (size_t i = 0; i < job->namespaces_count; i++) {
+        struct kt_namespace *ns = &job->namespaces[i];
+        free(ns->name);
+        free(ns->rule_keys);
+        free(ns->report);
+        kt_counts_free(&ns->counts);
+    }
+    free(job->namespaces);
+    free(job->lone_ns);
+}

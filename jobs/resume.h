@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checkpoints of file jobs: what the job is, how far it came in source and sink, and its figures. */
+#ifndef KT_JOBS_RESUME_H
+#define KT_JOBS_RESUME_H
+
+#include "jobs/job.h"
+
+/* Stores a checkpoint behind the piece that `position` belongs to. */
+KT_MUST_USE enum kt_status kt_job_checkpoint(struct kt_job *job, const bson_t *position,
+                                             struct kt_error *err);
+
+/* Takes up the checkpoint that the freshly opened sink carries, if there is one: source, sink, figures and
+ * failures files go back to it. KT_E_OTHER_JOB when it belongs to another job (the message says how to go
+ * on), KT_E_FORMAT when it is damaged. With --forget, or without a checkpoint, the sink starts anew. */
+KT_MUST_USE enum kt_status kt_job_resume(struct kt_job *job, struct kt_error *err);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobs/setup.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jobs/crypt.h"
+#include "jobs/namespaces.h"
+#include "jobs/only.h"
+#include "jobs/resume.h"
+#include "jobs/vault_file.h"
+
+#define THREADS_MAX 256
+#define CACHE_SLOTS_MAX 1024
+#define CACHE_SLOTS_MIN 8
+
+static const struct kt_command *command_of(enum kt_job_kind kind)
+{
+    switch (kind) {
+    case KT_JOB_ENCRYPT:
+        return &kt_command_encrypt;
+    case KT_JOB_DECRYPT:
+        return &kt_command_decrypt;
+    case KT_JOB_VERIFY:
+        return &kt_command_verify;
+    case KT_JOB_REWRAP:
+        return &kt_command_rewrap;
+    }
+    return NULL;
+}
+
+static enum kt_status needs(const void *value, const char *command, const char *option, struct kt_error *err)
+{
+    return value ? KT_OK : kt_fail(err, KT_E_USAGE, "%s needs %s", command, option);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+static enum kt_status check_options(struct kt_job *job, struct kt_error *err)
+{
+    struct kt_job_options *o = &job->options;
+    const char *name = job->command->name;
+    bool rewrap = job->command == &kt_command_rewrap;
+    enum kt_status status = needs(o->key_vault, name, "--key-vault", err);
+    if (status == KT_OK && !rewrap)
+        status = needs(o->from, name, "--from", err);
+    if (status == KT_OK && job->command->writes && !o->dry_run)
+        status = needs(o->to, name, "--to: a file store is never changed in place", err);
+    if (status == KT_OK)
+        status = needs(o->kms_providers.bson.data, name, "--kms-providers", err);
+    if (status == KT_OK && job->command->needs_schema)
+        status = needs(o->schema_map.bson.data, name, "--schema-map", err);
+    if (status != KT_OK)
+        return status;
+    if (strcmp(o->key_vault, "-") == 0)
+        return kt_fail(err, KT_E_USAGE,
+                       "--key-vault is read more than once and cannot be stdin; give a file");
+    if (o->only && o->failures && same_file(o->only, o->failures))
+        return kt_fail(err, KT_E_USAGE,
+                       "--failures would overwrite the list that --only reads; name another file");
+    if (!o->key_vault_namespace)
+        o->key_vault_namespace = "encryption.__keyVault";
+    return KT_OK;
+}
+
+static int usable_cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static enum kt_status open_ground(struct kt_job *job, struct kt_error *err)
+{
+    struct kt_job_options *o = &job->options;
+    struct kt_engine_options engine = {.backend = o->backend, .cpu_disable = o->cpu_disable, .log = job->log};
+    job->threads = o->threads > 0 ? o->threads : usable_cores();
+    if (job->threads > THREADS_MAX)
+        job->threads = THREADS_MAX;
+    enum kt_status status = kt_secmem_open(&job->secmem, err);
+    if (status == KT_OK)
+        status = kt_engine_open(&job->engine, &engine, err);
+    if (status == KT_OK)
+        status = kt_providers_new(&job->providers, o->kms_providers.bson, o->tls_options.bson,
+                                  o->kms_providers.name, job->secmem, job->engine, err);
+    if (status == KT_OK && o->schema_map.bson.data)
+        status = kt_schema_map_new(&job->schemas, o->schema_map.bson, o->schema_map.name, err);
+    if (status == KT_OK && o->only)
+        status = kt_only_new(&job->only, o->only, err);
+    return status;
+}
+
+static enum kt_status open_keys(struct kt_job *job, struct kt_error *err)
+{
+    enum kt_status status =
+        kt_vault_file_open(&job->vault, job->options.key_vault, job->options.key_vault_namespace, err);
+    if (status != KT_OK)
+        return status;
+    struct kt_key_table_options options = {.providers = job->providers,
+                                           .secmem = job->secmem,
+                                           .source = kt_vault_file_source(job->vault),
+                                           .log = job->log};
+    status = kt_key_table_new(&job->table, &options, job->engine, err);
+    /* decrypt takes the keys that the payloads name; one that the schema names need not be there. */
+    if (status == KT_OK && job->command->needs_schema)
+        status = kt_job_settle_rule_keys(job, err);
+    return status;
+}
+
+static size_t pointers_max(const struct kt_job *job)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < job->namespaces_count; i++) {
+        const struct kt_schema *schema = job->namespaces[i].schema;
+        if (schema && kt_schema_pointers(schema) > most)
+            most = kt_schema_pointers(schema);
+    }
+    return most;
+}
+
+static enum kt_status open_worker(struct kt_job *job, struct kt_worker *worker, size_t slots,
+                                  struct kt_error *err)
+{
+    struct kt_engine_options engine = {.backend = kt_engine_backend(job->engine),
+                                       .cpu_disable = job->options.cpu_disable};
+    enum kt_status status = kt_engine_open(&worker->engine, &engine, err);
+    if (status != KT_OK || !job->table)
+        return status;
+    size_t pointers = pointers_max(job);
+    worker->pointers.v = calloc(pointers ? pointers : 1, sizeof *worker->pointers.v);
+    worker->slice = kt_slice_new(slots);
+    if (!worker->pointers.v || !worker->slice)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    if (kt_dek_cache_new(&worker->cache, job->table, worker->engine, slots) != KT_OK)
+        return kt_fail(
+            err, KT_E_CONFIG,
+            "locked memory is too small for %d threads; raise the limit (ulimit -l) or lower --threads",
+            job->threads);
+    return KT_OK;
+}
+
+static enum kt_status open_team(struct kt_job *job, struct kt_error *err)
+{
+    size_t rules = 0;
+    for (size_t i = 0; i < job->namespaces_count; i++) {
+        if (job->namespaces[i].counts.paths_count > rules)
+            rules = job->namespaces[i].counts.paths_count;
+    }
+    size_t slots = kt_secmem_available(job->secmem) / 2 / (size_t)job->threads / KT_KEY_NBYTES;
+    slots = slots > CACHE_SLOTS_MAX ? CACHE_SLOTS_MAX : slots < CACHE_SLOTS_MIN ? CACHE_SLOTS_MIN : slots;
+    job->workers = calloc((size_t)job->threads, sizeof *job->workers);
+    job->team.workers = calloc((size_t)job->threads, sizeof *job->team.workers);
+    job->result_namespaces = calloc(job->namespaces_count + 1, sizeof *job->result_namespaces);
+    if (!job->workers || !job->team.workers || !job->result_namespaces)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    for (int i = 0; i < job->threads; i++) {
+        job->team.workers[i] = &job->workers[i];
+        enum kt_status status = open_worker(job, &job->workers[i], slots, err);
+        if (status != KT_OK)
+            return status;
+    }
+    job->team.threads = job->threads;
+    job->team.source = job->source;
+    job->team_open = true;
+    return kt_team_init(&job->team, rules) == KT_OK ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
+}
+
+static enum kt_status open_sink(struct kt_job *job, struct kt_error *err)
+{
+    if (!job->command->writes || job->options.dry_run)
+        return KT_OK;
+    enum kt_status status = kt_sink_open(&job->sink, job->options.to, job->source, err);
+    job->team.sink = job->sink;
+    return status == KT_OK ? kt_job_resume(job, err) : status;
+}
+
+enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)
+{
+    job->command = command_of(job->options.kind);
+    if (!job->command)
+        return kt_fail(err, KT_E_USAGE, "unknown kind of job");
+    job->team.want = KT_BATCH_NBYTES;
+    job->failures.named = job->options.failures;
+    bool rewrap = job->command == &kt_command_rewrap;
+    enum kt_status status = check_options(job, err);
+    if (status == KT_OK)
+        status = open_ground(job, err);
+    if (status == KT_OK)
+        status = kt_source_open(&job->source, rewrap ? job->options.key_vault : job->options.from, NULL, err);
+    if (status == KT_OK)
+        status = kt_job_name_namespaces(job, err);
+    if (status == KT_OK && !rewrap)
+        status = open_keys(job, err);
+    if (status == KT_OK && job->command->open)
+        status = job->command->open(job, err);
+    if (status == KT_OK)
+        status = open_team(job, err);
+    return status == KT_OK ? open_sink(job, err) : status;
+}
+
+static void close_worker(struct kt_worker *worker)
+{
+    kt_dek_cache_free(worker->cache);
+    kt_slice_free(worker->slice);
+    free(worker->pointers.v);
+    kt_engine_close(worker->engine);
+}
+
+void kt_job_tear_down(struct kt_job *job)
+{
+    if (job->command && job->command->close)
+        job->command->close(job);
+    kt_sink_close(job->sink, false);
+    kt_source_close(job->source);
+    if (job->team_open)
+        kt_team_free(&job->team);
+    for (int i = 0; job->workers && i < job->threads; i++)
+        close_worker(&job->workers[i]);
+    free(job->workers);
+    free(job->team.workers);
+    kt_failures_free(&job->failures);
+    kt_only_free(job->only);
+    kt_job_free_namespaces(job);
+    kt_key_table_free(job->table);
+    kt_vault_file_close(job->vault);
+    kt_schema_map_free(job->schemas);
+    kt_providers_free(job->providers);
+    kt_engine_close(job->engine);
+    kt_secmem_close(job->secmem);
+}
