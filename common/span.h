@@ -32,6 +32,12 @@ static inline struct kt_span kt_span_str(const char *text)
     return kt_span_of(text, strlen(text));
 }
 
+/* What lies behind the first n bytes. (No arithmetic on a NULL pointer, not even with 0.) */
+static inline struct kt_span kt_span_skip(struct kt_span span, size_t n)
+{
+    return n == 0 ? span : kt_span_of(span.data + n, span.nbytes - n);
+}
+
 /* For names and other public bytes only; secrets are compared by CRYPTO_memcmp. */
 static inline bool kt_span_equal(struct kt_span a, struct kt_span b)
 {

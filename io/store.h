@@ -27,24 +27,36 @@
 enum kt_container { KT_BSON_FILE, KT_DIRECTORY, KT_ARCHIVE };
 enum kt_codec { KT_CODEC_NONE, KT_CODEC_GZIP, KT_CODEC_ZSTD };
 
+/* Where an entry's namespace is from. */
+enum kt_named {
+    KT_NAMED_NOT,      /* nowhere: ns is "" */
+    KT_NAMED_BY_FILE,  /* a lone file's own name and its folder's: a guess */
+    KT_NAMED_BY_STORE, /* an archive, a place in a folder dump, or the metadata beside the file */
+    KT_NAMED_BY_CALLER,
+};
+
 /* One file of a folder, one namespace of an archive, or the lone stream. Lives as long as its source. */
 struct kt_entry {
     const char *file; /* path below the folder ("shop/customers.bson.gz"); "" for archives and lone streams */
     const char *ns;   /* "shop.customers"; "" when this is no collection (metadata, prelude) or has no name */
+    enum kt_named named;
     enum kt_codec codec;
-    bool is_oplog; /* oplog.bson, or an archive's "oplog" with an empty database */
+    bool is_oplog;      /* oplog.bson, or an archive's "oplog" with an empty database; ns is "" */
+    bool is_timeseries; /* listed by an archive as time series: its data comes as system.buckets.NAME */
 };
 
 enum kt_piece_kind {
     KT_PIECE_DOCS,  /* whole BSON documents; each one's length and final NUL are checked, nothing inside */
-    KT_PIECE_BYTES, /* opaque */
+    KT_PIECE_BYTES, /* opaque: files of a folder that are no collection, compressed or not, as they lie */
     KT_PIECE_END,   /* the source is at its end; no entry, no bytes */
 };
 
 struct kt_piece {
     enum kt_piece_kind kind;
-    uint32_t entry;     /* number of its entry; entries may alternate in an archive */
-    bool opens, closes; /* first and last piece of its entry (an empty file is one empty piece with both) */
+    uint32_t entry; /* number of its entry; entries may alternate in an archive */
+    bool opens,
+        closes;   /* first and last piece of its entry; either may be empty, an empty file is one with both */
+    bool segment; /* an archive's segment begins here, which the sink repeats */
     size_t nbytes;
     uint64_t at; /* offset of the first byte in the entry's uncompressed bytes, for messages */
 };
@@ -53,29 +65,38 @@ struct kt_source;
 struct kt_sink;
 
 struct kt_source_options {
-    const char
-        *ns; /* name for a lone file or stream that has none by itself; NULL: from metadata or file name */
+    const char *ns; /* for a lone file or stream that has no name by itself (KT_NAMED_NOT); NULL: none */
 };
 
-/* KT_OK, KT_E_USAGE (no such file, an unreadable one), KT_E_FORMAT (bad magic, broken header), KT_E_IO,
- * KT_E_NOMEM. */
+/* Opens and looks at everything that is known beforehand: the magic, all of a folder's files and their
+ * metadata, an archive's list of collections. options may be NULL. Symbolic links inside a folder are refused
+ * (name itself may be one), and so is whatever is neither file nor folder there. A lone file is named by the
+ * metadata beside it (KT_NAMED_BY_STORE), else, when it ends in .bson, .bson.gz or .bson.zst, by its name
+ * (KT_NAMED_BY_FILE); the database is its folder's name. KT_OK, KT_E_USAGE (no such file, an unreadable one),
+ * KT_E_FORMAT (broken header or metadata), KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_source_open(struct kt_source **source, const char *name,
                                           const struct kt_source_options *options, struct kt_error *err);
+
+/* Gives a lone file or stream another name, before its first piece. KT_E_USAGE for folders and archives,
+ * KT_E_NOMEM. */
+KT_MUST_USE enum kt_status kt_source_set_ns(struct kt_source *source, const char *ns, struct kt_error *err);
 void kt_source_close(struct kt_source *source);
 
 enum kt_container kt_source_container(const struct kt_source *source);
 const char *kt_source_name(const struct kt_source *source);
 
-/* Entries known so far: all of a folder's or an archive's right after opening. NULL past the end. */
+/* Entries known so far: all of a folder's, and all that an archive lists, right after opening (more may come
+ * up in its data). NULL past the end. Threads: any; an entry keeps its place. */
 const struct kt_entry *kt_source_entry(const struct kt_source *source, uint32_t i);
 
 /* Bytes to be read and read so far, of the files as they lie (compressed); total is 0 when unknown (a pipe).
- */
+ * Threads: any. */
 void kt_source_progress(const struct kt_source *source, uint64_t *done, uint64_t *total);
 
-/* Reads the next piece into `into`, which grows when a single document is larger: about `want` bytes, at
- * least one document, never more than one namespace. KT_OK, KT_E_FORMAT (names file, namespace and offset),
- * KT_E_IO, KT_E_NOMEM. */
+/* Reads the next piece into `into`, which grows to `want` bytes, or to a single document that is larger: at
+ * most want bytes otherwise, at least one document, never more than one namespace. KT_OK, KT_E_FORMAT (names
+ * file, namespace and offset), KT_E_IO (also when a file changed while it was read), KT_E_NOMEM. After an
+ * error the source can only be closed. */
 KT_MUST_USE enum kt_status kt_source_next(struct kt_source *source, size_t want, struct kt_region *into,
                                           struct kt_piece *piece, struct kt_error *err);
 
