@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A key vault in a file store, as a source of key documents: an index of ids and names in memory, the documents read
- * again when they are asked for. */
+/* A key vault in a file store, as a source of key documents: an index of ids and names in memory, the
+ * documents read again when they are asked for. */
 #ifndef KT_JOBS_VAULT_FILE_H
 #define KT_JOBS_VAULT_FILE_H
 
@@ -8,9 +8,9 @@
 
 struct kt_vault_file;
 
-/* name: a store as kt_source_open takes it, stdin excepted. ns: the key vault's namespace inside a folder or an
- * archive; a lone file is the key vault whatever its name. Reads the store once. KT_OK; KT_E_USAGE (no such file,
- * or no such namespace in it); KT_E_FORMAT; KT_E_IO; KT_E_NOMEM. */
+/* name: a store as kt_source_open takes it, stdin excepted. ns: the key vault's namespace inside a folder or
+ * an archive; a lone file is the key vault whatever its name. Reads the store once. KT_OK; KT_E_USAGE (no
+ * such file, or no such namespace in it); KT_E_FORMAT; KT_E_IO; KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_vault_file_open(struct kt_vault_file **vault, const char *name, const char *ns,
                                               struct kt_error *err);
 void kt_vault_file_close(struct kt_vault_file *vault);
