@@ -26,7 +26,7 @@ static enum kt_status unknown_option(const struct kt_cli_command *command, const
 static enum kt_status stray_argument(const struct kt_cli_command *command, const char *text,
                                      struct kt_error *err)
 {
-    if (text[0] == '-' && text[1])
+    if (text[0] == '-' && text[1] && strcmp(text, "--") != 0)
         return kt_fail(err, KT_E_USAGE,
                        "unknown option %.40s; options have two dashes, see keyturn %s --help", text,
                        command->name);

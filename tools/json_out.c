@@ -12,7 +12,7 @@ static size_t sequence(const unsigned char *p)
     for (size_t i = 1; i < nbytes; i++)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-    return bson_utf8_validate((const char *)p, nbytes, true) ? nbytes : 0;
+    return bson_utf8_validate((const char *)p, nbytes, false) ? nbytes : 0;
 }
 
 static void quote(FILE *out, const char *text)

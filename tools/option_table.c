@@ -186,8 +186,10 @@ static enum kt_status set_count(const struct kt_option *option, uint64_t *slot, 
         *slot = n;
         return KT_OK;
     }
-    return kt_fail(err, KT_E_USAGE, "%s: '%s' is no whole number from %" PRIu64 " to %" PRIu64, where, text,
-                   option->min, option->max);
+    if (option->max >= INT64_MAX)
+        return kt_fail(err, KT_E_USAGE, "%s: '%.60s' is no whole number", where, text);
+    return kt_fail(err, KT_E_USAGE, "%s: '%.60s' is no whole number from %" PRIu64 " to %" PRIu64, where,
+                   text, option->min, option->max);
 }
 
 static enum kt_status set_document(const struct kt_option *option, struct kt_document_source *source,

@@ -10,7 +10,7 @@
 #include "keyturn/log.h"
 #include "keyturn/status.h"
 
-/* Document failures that are shown one by one; the failures file has them all. */
+/* So many document failures does a job log one by one; the failures file has them all. */
 #define KT_SCREEN_FAILURES 10
 
 struct kt_screen {
@@ -19,7 +19,6 @@ struct kt_screen {
     bool drawn; /* a progress line stands on the terminal */
     char progress[300];
     struct kt_log log; /* for the library */
-    uint64_t items_shown, items_hidden;
 };
 
 void kt_screen_open(struct kt_screen *screen, bool json, bool quiet, bool verbose);

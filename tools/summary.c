@@ -53,9 +53,9 @@ static const char *plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
-/* The documents' cells of encrypt and decrypt. */
+/* The documents' cells of encrypt and decrypt. sum: of all namespaces, which says what columns there are. */
 static void data_cells(struct kt_table *table, const struct kt_job_options *options,
-                       const struct kt_ns_counts *ns)
+                       const struct kt_ns_counts *ns, const struct kt_ns_counts *sum)
 {
     bool encrypt = options->kind == KT_JOB_ENCRYPT, dry = options->dry_run;
     kt_table_cell(table, "%s", ns->ns);
@@ -64,9 +64,9 @@ static void data_cells(struct kt_table *table, const struct kt_job_options *opti
                   dry       ? (encrypt ? "to encrypt" : "to decrypt")
                   : encrypt ? "encrypted"
                             : "decrypted");
-    if (ns->already)
+    if (sum->already)
         kt_table_cell(table, "%s already %s", kt_count_text(ns->already).s, encrypt ? "encrypted" : "plain");
-    if (ns->left)
+    if (sum->left)
         kt_table_cell(table, "%s left as they are", kt_count_text(ns->left).s);
     kt_table_cell(table, "%s %s", kt_count_text(ns->failed).s, dry ? "would fail" : "failed");
     if (dry && encrypt) {
@@ -103,14 +103,14 @@ static struct kt_ns_counts sum_namespaces(const struct kt_job_result *result)
 static void print_data(FILE *out, const struct kt_job_options *options, const struct kt_job_result *result)
 {
     struct kt_table table = {0};
+    struct kt_ns_counts sum = sum_namespaces(result);
     for (size_t i = 0; i < result->namespaces_count; i++) {
         kt_table_row(&table);
-        data_cells(&table, options, &result->namespaces[i]);
+        data_cells(&table, options, &result->namespaces[i], &sum);
     }
     if (result->namespaces_count != 1) {
-        struct kt_ns_counts sum = sum_namespaces(result);
         kt_table_row(&table);
-        data_cells(&table, options, &sum);
+        data_cells(&table, options, &sum, &sum);
     }
     machine_cells(&table, result);
     kt_table_print(&table, out);
@@ -209,16 +209,17 @@ static void ending_failed(struct kt_screen *screen, const struct kt_job_options 
 {
     bool keys = options->kind == KT_JOB_REWRAP;
     uint64_t failed = keys ? result->keys.failed : sum_namespaces(result).failed;
-    const char *what = keys ? "DEK" : "document";
-    kt_screen_note(screen, "exit 1: %s %s%s %s%s%s", kt_count_text(failed).s, what, plural(failed),
-                   options->dry_run ? "would stay as they are" : "are as they were",
-                   result->failures_file ? ", listed in " : "",
-                   result->failures_file ? result->failures_file : "");
-    if (!keys && result->failures_file && !options->dry_run)
-        kt_screen_note(screen,
-                       "  next   mend what the list names, then the same command with --only %s and "
-                       "another --to",
-                       result->failures_file);
+    const char *file = result->failures_file;
+    kt_screen_note(screen, "exit 1: %s %s%s %s%s%s%s", kt_count_text(failed).s, keys ? "DEK" : "document",
+                   plural(failed), failed == 1 ? "is as it was" : "are as they were",
+                   file && failed > KT_SCREEN_FAILURES ? " (the first 10 above, all in "
+                   : file                              ? " (listed in "
+                                                       : "",
+                   file ? file : "", file ? ")" : "");
+    if (file && !keys && !options->dry_run)
+        kt_screen_note(
+            screen,
+            "  next   mend what the list names, then the same command with --only %s and another --to", file);
 }
 
 static void ending_stopped(struct kt_screen *screen, const struct kt_job_options *options,
