@@ -90,7 +90,9 @@ static void put_line(struct kt_screen *screen, const char *level, const char *pr
 static void log_write(void *context, enum kt_log_level level, const char *line)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
-    put_line(context, names[level], "keyturn: ", line);
+    const struct kt_screen *screen = context;
+    if (level <= screen->log.level)
+        put_line(context, names[level], "keyturn: ", line);
 }
 
 void kt_screen_open(struct kt_screen *screen, bool json, bool quiet, bool verbose)

@@ -64,7 +64,7 @@ class HelpAndManPage(ProgramTest):
             helped.update(self.options_of(command))
         page = self.man_page().split(".SH OPTIONS")[1].split(".SH ")[0]
         manned = {name: argument.strip(' "') for name, argument in
-                  re.findall(r"^\.BI? --([a-z-]+)(.*)$", page, re.MULTILINE)}
+                  re.findall(r"^\.TP\n\.BI? --([a-z-]+)(.*)$", page, re.MULTILINE)}
         self.assertEqual(helped, manned)
 
     def test_help_and_man_page_agree_on_commands(self):
