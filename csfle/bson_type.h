@@ -33,7 +33,9 @@ enum kt_bson_type {
     KT_BSON_MIN_KEY = 0xff,
 };
 
-#define KT_BSON_DEPTH_MAX 200 /* MongoDB's own nesting limit (maxBSONDepth) */
+/* Documents inside the outermost one. Servers of today take 200 (maxBSONDepth); dumps of old ones hold more.
+ */
+#define KT_BSON_DEPTH_MAX 1000
 
 /* Length of the value at `value`, of which `available` bytes lie before the end of its document. Checks the
  * lengths and NULs of this value; embedded documents only by their own length and final NUL.
