@@ -40,12 +40,12 @@ struct kt_job_options {
     const char *const *ns_include, *const *ns_exclude; /* NULL-terminated lists, or NULL */
     const char *provider;                              /* rewrap: target; NULL: each under its current CMK */
     struct kt_document master_key;
-    struct kt_document filter;   /* rewrap: only key documents that match (equality and $in on fields) */
+    struct kt_document filter;   /* rewrap: only key documents that match; $eq, $ne, $in, $exists, $and, $or */
     int64_t older_than_ms;       /* rewrap: only keys whose updateDate is older than this age; 0: all */
     const char *failures, *only; /* files; failures NULL: NS-failed.ndjson in the working folder */
     int threads;                 /* 0: as many as cores */
     const char *backend, *cpu_disable;
-    uint64_t max_failures; /* job stops (3) once more have failed; UINT64_MAX or has_max false: never */
+    uint64_t max_failures; /* the job stops (3) once more have failed; needs has_max_failures */
     bool has_max_failures;
     bool dry_run, forget, leave_unencryptable;
     const struct kt_log *log;
