@@ -71,7 +71,6 @@ struct kt_job {
     struct kt_namespace *namespaces;
     size_t namespaces_count;
     struct kt_namespace oplog; /* stands for entries of an oplog, which are only looked at */
-    char *lone_ns;             /* name of a lone file or stream that has none by itself */
     struct kt_only *only;      /* NULL: all documents */
     struct kt_failures failures;
     uint64_t failed, logged; /* writer's thread */

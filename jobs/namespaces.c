@@ -43,34 +43,35 @@ static bool included(const struct kt_job *job, const char *ns)
     return !o->ns_exclude || !any_matches(o->ns_exclude, ns);
 }
 
-/* A lone file or stream without a name takes the one include without `*`, else the schema's only namespace.
- */
+/* What a lone file or stream is called, when neither metadata beside it nor its name (if the schema knows
+ * that) say it: the one include without `*`, else the schema's only namespace. NULL: cannot be told. */
+static const char *lone_name(const struct kt_job *job)
+{
+    const char *const *include = job->options.ns_include;
+    if (job->command == &kt_command_rewrap)
+        return job->options.key_vault_namespace;
+    if (include && include[0] && !include[1] && !strchr(include[0], '*'))
+        return include[0];
+    if (!job->schemas)
+        return kt_source_name(job->source);
+    return kt_schema_map_count(job->schemas) == 1 ? kt_schema_ns(kt_schema_map_at(job->schemas, 0)) : NULL;
+}
+
 static enum kt_status name_lone(struct kt_job *job, struct kt_error *err)
 {
     const struct kt_entry *entry = kt_source_entry(job->source, 0);
-    const char *const *include = job->options.ns_include;
-    const char *name = NULL;
-    if (kt_source_container(job->source) != KT_BSON_FILE || !entry || *entry->ns)
+    if (kt_source_container(job->source) != KT_BSON_FILE || !entry)
         return KT_OK;
-    if (job->command == &kt_command_rewrap)
-        name = job->options.key_vault_namespace;
-    else if (include && include[0] && !include[1] && !strchr(include[0], '*'))
-        name = include[0];
-    else if (job->schemas && kt_schema_map_count(job->schemas) == 1)
-        name = kt_schema_ns(kt_schema_map_at(job->schemas, 0));
-    else if (!job->command->needs_schema && !job->schemas)
-        name = kt_source_name(job->source);
-    if (!name)
-        return kt_fail(err, KT_E_USAGE,
-                       "%s: which collection is this? Name it with --ns-include DB.COLLECTION",
-                       kt_source_name(job->source));
-    job->lone_ns = strdup(name);
-    return job->lone_ns ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
-}
-
-static const char *entry_name(const struct kt_job *job, const struct kt_entry *entry)
-{
-    return job->lone_ns && !*entry->ns ? job->lone_ns : entry->ns;
+    bool by_file = entry->named == KT_NAMED_BY_FILE;
+    if (*entry->ns && (!by_file || !job->schemas || kt_schema_map_find(job->schemas, entry->ns)))
+        return KT_OK;
+    const char *name = lone_name(job);
+    if (name)
+        return kt_source_set_ns(job->source, name, err);
+    return *entry->ns ? KT_OK
+                      : kt_fail(err, KT_E_USAGE,
+                                "%s: which collection is this? Name it with --ns-include DB.COLLECTION",
+                                kt_source_name(job->source));
 }
 
 struct kt_namespace *kt_job_namespace(const struct kt_job *job, struct kt_span name)
@@ -84,8 +85,7 @@ struct kt_namespace *kt_job_namespace(const struct kt_job *job, struct kt_span n
 
 struct kt_namespace *kt_job_entry_namespace(const struct kt_job *job, const struct kt_entry *entry)
 {
-    const char *name = entry_name(job, entry);
-    return *name && !entry->is_oplog ? kt_job_namespace(job, kt_span_str(name)) : NULL;
+    return *entry->ns && !entry->is_oplog ? kt_job_namespace(job, kt_span_str(entry->ns)) : NULL;
 }
 
 static enum kt_status add_namespace(struct kt_job *job, const char *name, const struct kt_schema *schema,
@@ -110,7 +110,7 @@ static enum kt_status add_namespace(struct kt_job *job, const char *name, const 
 /* Decides about one entry of the source. */
 static enum kt_status consider(struct kt_job *job, const struct kt_entry *entry, struct kt_error *err)
 {
-    const char *name = entry_name(job, entry);
+    const char *name = entry->ns;
     if (!*name || entry->is_oplog || kt_job_namespace(job, kt_span_str(name)))
         return KT_OK;
     if (job->command == &kt_command_rewrap) {
@@ -125,12 +125,25 @@ static enum kt_status consider(struct kt_job *job, const struct kt_entry *entry,
     return add_namespace(job, name, schema, err);
 }
 
+/* An archive lists a time series under its own name; its data comes under that of its buckets. */
+static bool is_time_series(const struct kt_job *job, const char *name)
+{
+    const struct kt_entry *entry;
+    const char *dot = strchr(name, '.');
+    if (dot && strncmp(dot, ".system.buckets.", 16) == 0)
+        return true;
+    for (uint32_t i = 0; (entry = kt_source_entry(job->source, i)); i++) {
+        if (entry->is_timeseries && strcmp(entry->ns, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum kt_status refuse_time_series(const struct kt_job *job, struct kt_error *err)
 {
     for (size_t i = 0; job->schemas && i < kt_schema_map_count(job->schemas); i++) {
         const char *name = kt_schema_ns(kt_schema_map_at(job->schemas, i));
-        const char *dot = strchr(name, '.');
-        if (dot && strncmp(dot, ".system.buckets.", 16) == 0)
+        if (is_time_series(job, name))
             return kt_fail(err, KT_E_USAGE,
                            "%s holds a time-series collection, whose fields cannot be encrypted", name);
     }
@@ -158,6 +171,10 @@ enum kt_status kt_job_name_namespaces(struct kt_job *job, struct kt_error *err)
     if (status == KT_OK && job->command == &kt_command_rewrap && job->namespaces_count == 0)
         return kt_fail(err, KT_E_USAGE, "%s holds no %s; name the key vault with --key-vault-namespace",
                        kt_source_name(job->source), job->options.key_vault_namespace);
+    if (status == KT_OK && job->command == &kt_command_verify && job->namespaces_count == 0 &&
+        kt_schema_map_count(job->schemas) > 0)
+        return kt_fail(err, KT_E_USAGE, "%s holds no namespace of the schema: nothing to verify",
+                       kt_source_name(job->source));
     if (status == KT_OK)
         warn_of_missing(job);
     return status;
@@ -254,5 +271,4 @@ void kt_job_free_namespaces(struct kt_job *job)
         kt_counts_free(&ns->counts);
     }
     free(job->namespaces);
-    free(job->lone_ns);
 }
