@@ -10,7 +10,8 @@
 #include "keyturn/engine.h"
 
 /* One DEK. unwrap reads `wrapped` and writes dek; wrap reads dek and writes `made`. All memory is the
- * caller's and stays until done is called. dek points to KT_DEK_NBYTES in locked memory. */
+ * caller's and stays until done is called. dek points to KT_DEK_NBYTES in locked memory; it is not written
+ * unless status is KT_OK. */
 struct kt_wrap_item {
     struct kt_span wrapped;
     struct kt_span master_key; /* BSON, normalised */
@@ -18,14 +19,16 @@ struct kt_wrap_item {
     uint8_t *made;
     uint32_t made_capacity, made_nbytes;
     enum kt_status status; /* KT_OK, KT_E_UNAUTHENTIC, KT_E_KEY, KT_E_DENIED, KT_E_NET */
-    const char *reason;    /* static or owned by the strategy until the next call; NULL when KT_OK */
+    const char *reason;    /* lives as long as the strategy; NULL when KT_OK */
 };
 
 struct kt_wrap_batch {
     struct kt_wrap_item *items;
     size_t count;
     const struct kt_provider *provider;        /* one provider a batch */
-    void (*done)(struct kt_wrap_batch *batch); /* called exactly once, when every item has its status */
+    void (*done)(struct kt_wrap_batch *batch); /* called exactly once, when every item has its status, from
+                                                  any thread, while the strategy holds no lock; it
+                                                  does not touch the batch again */
     void *context;
 };
 
@@ -41,10 +44,20 @@ struct kt_strategy {
 };
 
 /* provider "local": the same AEAD as values, no AAD, 160 bytes. Stateless; items of a batch go through the
- * engine together. */
+ * engine together, in runs. KT_E_NOMEM when no locked memory is left for them; KT_E_DEVICE, KT_E_INTERNAL as
+ * the engine says. */
 extern const struct kt_strategy kt_strategy_local;
 
-/* The strategy for a provider; NULL when this build or configuration has none. */
+/* The strategy that needs nothing but the engine; NULL for providers that need a KMS. */
 const struct kt_strategy *kt_strategy_for(enum kt_kms kms);
+
+/* How a job picks strategies: find gives a provider's, or NULL when there is none. Zero-initialised:
+ * kt_strategy_for. Strategies that hold state (a KMS event loop) come in this way. */
+struct kt_strategies {
+    const struct kt_strategy *(*find)(void *context, const struct kt_provider *provider);
+    void *context;
+};
+const struct kt_strategy *kt_strategies_find(const struct kt_strategies *strategies,
+                                             const struct kt_provider *provider);
 
 #endif

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keys/providers.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "tests/keys/fixture.h"
+
+#define KEY64                                                                                                \
+    "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0NTY3ODkrL0FCQ0RFRkdISUpLTE" \
+    "1OT1BRUlNUVVZXWFlaYWJjZGVm"
+/* What it decodes to. */
+#define KEY96                                                                                                \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
+
+static struct fixture f;
+
+static void open_fixture(void)
+{
+    static const char *const ids[] = {"local", NULL};
+    fixture_open(&f, ids);
+}
+
+static void close_fixture(void)
+{
+    fixture_close(&f);
+}
+
+TestSuite(providers, .init = open_fixture, .fini = close_fixture);
+
+static struct kt_error err;
+
+static enum kt_status parse(const char *kms, const char *tls, struct kt_providers **providers)
+{
+    bson_error_t error;
+    bson_t *kms_doc = bson_new_from_json((const uint8_t *)kms, -1, &error);
+    cr_assert_not_null(kms_doc, "%s: %s", kms, error.message);
+    bson_t *tls_doc = tls ? bson_new_from_json((const uint8_t *)tls, -1, &error) : NULL;
+    struct kt_span tls_span = {0};
+    if (tls_doc)
+        tls_span = kt_span_of(bson_get_data(tls_doc), tls_doc->len);
+    err = (struct kt_error){0};
+    enum kt_status status = kt_providers_new(providers, kt_span_of(bson_get_data(kms_doc), kms_doc->len),
+                                             tls_span, "kms.json", f.secmem, f.engine, &err);
+    bson_destroy(kms_doc);
+    bson_destroy(tls_doc);
+    return status;
+}
+
+static struct kt_providers *parsed(const char *kms, const char *tls)
+{
+    struct kt_providers *providers;
+    cr_assert_eq(parse(kms, tls, &providers), KT_OK, "%s: %s", kms, err.message);
+    return providers;
+}
+
+static void refused(const char *kms, const char *tls, const char *says)
+{
+    struct kt_providers *providers = (void *)1;
+    size_t before = kt_secmem_available(f.secmem);
+    cr_assert_eq(parse(kms, tls, &providers), KT_E_CONFIG, "%s was taken", kms);
+    cr_expect_null(providers);
+    cr_expect_eq(err.status, KT_E_CONFIG);
+    cr_expect_not_null(strstr(err.message, "kms.json: "), "%s", err.message);
+    cr_expect_not_null(strstr(err.message, says), "says \"%s\", not \"%s\"", err.message, says);
+    cr_expect_null(strstr(err.message, "s3cret"), "%s", err.message);
+    cr_expect_eq(kt_secmem_available(f.secmem), before, "locked memory leaks");
+}
+
+Test(providers, all_providers_with_all_their_fields)
+{
+    struct kt_providers *p =
+        parsed("{\"aws\":{\"accessKeyId\":\"a\",\"secretAccessKey\":\"s\",\"sessionToken\":\"t\"},"
+               "\"azure\":{\"tenantId\":\"t\",\"clientId\":\"c\",\"clientSecret\":\"s\","
+               "\"identityPlatformEndpoint\":\"https://login.example.com/\"},"
+               "\"gcp\":{\"email\":\"e\",\"privateKey\":\"Zm9v\",\"endpoint\":\"oauth2.example.com:443\"},"
+               "\"kmip\":{\"endpoint\":\"localhost:5698\"},"
+               "\"local\":{\"key\":\"" KEY64 "\"}}",
+               NULL);
+    static const enum kt_kms kms[] = {KT_KMS_AWS, KT_KMS_AZURE, KT_KMS_GCP, KT_KMS_KMIP, KT_KMS_LOCAL};
+    cr_assert_eq(kt_providers_count(p), 5);
+    for (size_t i = 0; i < 5; i++) {
+        const struct kt_provider *provider = kt_providers_at(p, i);
+        cr_expect_eq(provider->kms, kms[i]);
+        cr_expect_eq(kt_providers_find(p, kt_span_str(provider->id)), provider);
+        cr_expect_eq(provider->local != NULL, provider->kms == KT_KMS_LOCAL);
+        cr_expect_eq(provider->credentials.data != NULL, provider->kms != KT_KMS_LOCAL);
+        cr_expect_null(provider->tls_options.data);
+    }
+    cr_expect_str_eq(kt_providers_source(p), "kms.json");
+    kt_providers_free(p);
+}
+
+Test(providers, credentials_are_kept_as_they_stand)
+{
+    struct kt_providers *p =
+        parsed("{\"aws:eu\":{\"accessKeyId\":\"AK\",\"secretAccessKey\":\"s3cret\"}}", NULL);
+    const struct kt_provider *aws = kt_providers_find(p, kt_span_str("aws:eu"));
+    bson_t doc;
+    bson_iter_t iter;
+    cr_assert_not_null(aws);
+    cr_assert(bson_init_static(&doc, aws->credentials.data, aws->credentials.nbytes));
+    cr_assert(bson_iter_init_find(&iter, &doc, "secretAccessKey"));
+    cr_expect_str_eq(bson_iter_utf8(&iter, NULL), "s3cret");
+    kt_providers_free(p);
+}
+
+Test(providers, tokens_stand_alone)
+{
+    kt_providers_free(parsed("{\"azure\":{\"accessToken\":\"t\"},\"gcp:x\":{\"accessToken\":\"t\"}}", NULL));
+    refused("{\"azure\":{\"accessToken\":\"t\",\"tenantId\":\"s3cret\"}}", NULL,
+            "azure: tenantId is no field");
+    refused("{\"gcp\":{\"accessToken\":\"t\",\"email\":\"s3cret\"}}", NULL, "gcp: email is no field");
+    refused("{\"azure\":{\"accessToken\":1}}", NULL, "azure: accessToken must be a string");
+}
+
+Test(providers, empty_documents_mean_the_environment)
+{
+    struct kt_providers *p = parsed("{\"aws\":{},\"azure\":{},\"gcp\":{}}", NULL);
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_eq(kt_providers_at(p, i)->credentials.nbytes, 5);
+    kt_providers_free(p);
+    refused("{\"aws:eu\":{}}", NULL, "\"aws:eu\" is empty");
+    refused("{\"local:a\":{}}", NULL, "\"local:a\" is empty");
+    refused("{\"local\":{}}", NULL, "local: key is missing");
+    refused("{\"kmip\":{}}", NULL, "kmip: endpoint is missing");
+}
+
+static bool opens_as(const struct kt_provider *provider, const char *key96)
+{
+    _Alignas(KT_KEY_ALIGN) uint8_t made[KT_KEY_NBYTES];
+    struct kt_key *key = (struct kt_key *)(void *)made;
+    kt_keys_prepare(f.engine, (const uint8_t *)key96, &key, 1);
+    return memcmp(provider->local, key, KT_KEY_NBYTES) == 0;
+}
+
+Test(providers, a_local_key_is_binary_or_base64)
+{
+    struct kt_providers *p =
+        parsed("{\"local\":{\"key\":\"" KEY64 "\"},"
+               "\"local:sub0\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"00\"}}},"
+               "\"local:sub80\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"80\"}}},"
+               "\"local:lines\":{\"key\":\" QUJD\\n"
+               "REVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0NTY3ODkrL0FCQ0RFRkdIS"
+               "UpLTE1OT1BRUlNUVVZXWFlaYWJjZGVm\\n\"}}",
+               NULL);
+    cr_assert_eq(kt_providers_count(p), 4);
+    for (size_t i = 0; i < 4; i++)
+        cr_expect(opens_as(kt_providers_at(p, i), KEY96), "%s", kt_providers_at(p, i)->id);
+    kt_providers_free(p);
+}
+
+Test(providers, binary_of_the_old_subtype_is_read_as_drivers_do)
+{
+    struct kt_providers *p;
+    bson_t *doc = BCON_NEW("local", "{", "key",
+                           BCON_BIN(BSON_SUBTYPE_BINARY_DEPRECATED, (const uint8_t *)KEY96, 96), "}");
+    cr_assert_eq(kt_providers_new(&p, kt_span_of(bson_get_data(doc), doc->len), (struct kt_span){0},
+                                  "kms.json", f.secmem, f.engine, &err),
+                 KT_OK, "%s", err.message);
+    cr_expect(opens_as(kt_providers_at(p, 0), KEY96));
+    bson_destroy(doc);
+    kt_providers_free(p);
+}
+
+Test(providers, local_keys_of_any_other_length_or_form_are_refused)
+{
+    refused("{\"local\":{\"key\":\"Zm9v\"}}", NULL, "local: key must be 96 bytes, here 3");
+    refused("{\"local\":{\"key\":\"" KEY64 "Zg==\"}}", NULL, "local: key must be 96 bytes, here 97");
+    refused("{\"local\":{\"key\":{\"$binary\":{\"base64\":\"Zm9v\",\"subType\":\"00\"}}}}", NULL,
+            "local: key must be 96 bytes, here 3");
+    refused("{\"local\":{\"key\":{\"$binary\":{\"base64\":\"\",\"subType\":\"00\"}}}}", NULL,
+            "local: key is empty");
+    refused("{\"local\":{\"key\":\"\"}}", NULL, "local: key is empty");
+    refused("{\"local:s\":{\"key\":\"s3cret!\"}}", NULL, "local:s: key is no base64");
+    refused("{\"local\":{\"key\":7}}", NULL, "local: key must be binary or a base64 string");
+    refused("{\"local\":{\"key\":\"" KEY64 "\",\"extra\":1}}", NULL, "local: extra is no field");
+}
+
+Test(providers, missing_and_unknown_fields_are_named)
+{
+    refused("{\"aws\":{\"accessKeyId\":\"a\"}}", NULL, "kmsProviders: aws: secretAccessKey is missing");
+    refused("{\"aws\":{\"secretAccessKey\":\"s3cret\"}}", NULL, "aws: accessKeyId is missing");
+    refused("{\"aws\":{\"accessKeyId\":\"a\",\"secretAccessKey\":\"s3cret\",\"region\":\"r\"}}", NULL,
+            "aws: region is no field");
+    refused("{\"azure\":{\"tenantId\":\"t\",\"clientId\":\"c\"}}", NULL, "azure: clientSecret is missing");
+    refused("{\"gcp\":{\"email\":\"e\"}}", NULL, "gcp: privateKey is missing");
+    refused("{\"gcp\":{\"email\":\"e\",\"privateKey\":\"s3cret!\"}}", NULL, "gcp: privateKey is no base64");
+    refused("{\"kmip\":{\"endpoint\":\"h\",\"port\":1}}", NULL, "kmip: port is no field");
+}
+
+Test(providers, wrong_types_are_named_without_the_value)
+{
+    refused("{\"aws\":{\"accessKeyId\":1,\"secretAccessKey\":\"s3cret\"}}", NULL,
+            "accessKeyId must be a string");
+    refused("{\"aws\":{\"accessKeyId\":\"a\",\"secretAccessKey\":[\"s3cret\"]}}", NULL,
+            "secretAccessKey must be a string");
+    refused("{\"aws\":{\"accessKeyId\":\"\",\"secretAccessKey\":\"s3cret\"}}", NULL, "accessKeyId is empty");
+    refused("{\"aws\":{\"accessKeyId\":\"a\\u0000b\",\"secretAccessKey\":\"s3cret\"}}", NULL,
+            "accessKeyId contains a NUL");
+    refused("{\"aws\":\"s3cret\"}", NULL, "\"aws\" must be a document");
+    refused("{\"aws\":[]}", NULL, "\"aws\" must be a document");
+    refused("{\"kmip\":{\"endpoint\":5}}", NULL, "kmip: endpoint must be a string");
+}
+
+Test(providers, hosts_need_a_dot_but_for_kmip)
+{
+    refused("{\"gcp\":{\"email\":\"e\",\"privateKey\":\"Zm9v\",\"endpoint\":\"localhost\"}}", NULL,
+            "gcp: endpoint must be host[:port]");
+    refused("{\"azure\":{\"tenantId\":\"t\",\"clientId\":\"c\",\"clientSecret\":\"s3cret\","
+            "\"identityPlatformEndpoint\":\"localhost\"}}",
+            NULL, "identityPlatformEndpoint must be host[:port]");
+    kt_providers_free(parsed("{\"kmip\":{\"endpoint\":\"localhost\"}}", NULL));
+}
+
+Test(providers, ids_are_a_type_with_or_without_a_name)
+{
+    kt_providers_free(parsed("{\"kmip:A_z09\":{\"endpoint\":\"h\"}}", NULL));
+    static const char *const bad[] = {"loca",     "Local", "local:", "local:a-b", "local:a:b",
+                                      "local: a", ":a",    "",       "vault"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char json[400];
+        snprintf(json, sizeof json, "{\"%s\":{\"key\":\"" KEY64 "\"}}", bad[i]);
+        refused(json, NULL, "is no KMS provider");
+    }
+}
+
+Test(providers, what_stands_there_twice_is_refused)
+{
+    bson_t doc = BSON_INITIALIZER, child;
+    struct kt_providers *p;
+    for (int i = 0; i < 2; i++) {
+        BSON_APPEND_DOCUMENT_BEGIN(&doc, "kmip:a", &child);
+        BSON_APPEND_UTF8(&child, "endpoint", "h");
+        bson_append_document_end(&doc, &child);
+    }
+    cr_assert_eq(kt_providers_new(&p, kt_span_of(bson_get_data(&doc), doc.len), (struct kt_span){0},
+                                  "kms.json", f.secmem, f.engine, &err),
+                 KT_E_CONFIG);
+    cr_expect_not_null(strstr(err.message, "\"kmip:a\" stands there twice"), "%s", err.message);
+    bson_reinit(&doc);
+    BSON_APPEND_DOCUMENT_BEGIN(&doc, "kmip", &child);
+    BSON_APPEND_UTF8(&child, "endpoint", "h");
+    BSON_APPEND_UTF8(&child, "endpoint", "h");
+    bson_append_document_end(&doc, &child);
+    cr_assert_eq(kt_providers_new(&p, kt_span_of(bson_get_data(&doc), doc.len), (struct kt_span){0},
+                                  "kms.json", f.secmem, f.engine, &err),
+                 KT_E_CONFIG);
+    cr_expect_not_null(strstr(err.message, "kmip: endpoint stands there twice"), "%s", err.message);
+    bson_destroy(&doc);
+}
+
+Test(providers, nothing_configured_is_refused)
+{
+    refused("{}", NULL, "kmsProviders names no KMS provider");
+}
+
+Test(providers, broken_bson_is_refused_at_every_length)
+{
+    bson_t *doc = BCON_NEW("aws", "{", "accessKeyId", BCON_UTF8("a"), "secretAccessKey", BCON_UTF8("b"), "}");
+    const uint8_t *data = bson_get_data(doc);
+    struct kt_providers *p;
+    uint8_t *copy = malloc(doc->len);
+    for (uint32_t n = 0; n < doc->len; n++) {
+        memcpy(copy, data, n);
+        cr_assert_eq(kt_providers_new(&p, kt_span_of(copy, n), (struct kt_span){0}, "kms.json", f.secmem,
+                                      f.engine, &err),
+                     KT_E_CONFIG);
+    }
+    cr_assert_eq(
+        kt_providers_new(&p, (struct kt_span){0}, (struct kt_span){0}, "kms.json", f.secmem, f.engine, &err),
+        KT_E_CONFIG);
+    free(copy);
+    bson_destroy(doc);
+}
+
+Test(providers, damaged_bson_never_reads_outside)
+{
+    bson_t *doc = BCON_NEW("local:x", "{", "key", BCON_UTF8(KEY64), "}", "aws", "{", "accessKeyId",
+                           BCON_UTF8("a"), "secretAccessKey", BCON_UTF8("b"), "}");
+    uint8_t *copy = malloc(doc->len);
+    size_t before = kt_secmem_available(f.secmem);
+    for (uint32_t i = 0; i < doc->len; i++)
+        for (int bit = 0; bit < 8; bit++) {
+            struct kt_providers *p;
+            memcpy(copy, bson_get_data(doc), doc->len);
+            copy[i] ^= (uint8_t)(1 << bit);
+            if (kt_providers_new(&p, kt_span_of(copy, doc->len), (struct kt_span){0}, "kms.json", f.secmem,
+                                 f.engine, &err) == KT_OK)
+                kt_providers_free(p);
+        }
+    cr_expect_eq(kt_secmem_available(f.secmem), before);
+    free(copy);
+    bson_destroy(doc);
+}
+
+Test(providers, tls_options_go_to_their_provider)
+{
+    struct kt_providers *p =
+        parsed("{\"kmip\":{\"endpoint\":\"h\"},\"kmip:b\":{\"endpoint\":\"h\"}}",
+               "{\"kmip:b\":{\"tlsCAFile\":\"ca.pem\",\"tlsCertificateKeyFile\":\"c.pem\","
+               "\"tlsCertificateKeyFilePassword\":\"s3cret\",\"tlsDisableOCSPEndpointCheck\":true},"
+               "\"aws\":{\"tlsCAFile\":\"not configured, so ignored\"}}");
+    cr_expect_null(kt_providers_at(p, 0)->tls_options.data);
+    bson_t doc;
+    bson_iter_t iter;
+    struct kt_span tls = kt_providers_at(p, 1)->tls_options;
+    cr_assert(tls.data && bson_init_static(&doc, tls.data, tls.nbytes));
+    cr_assert(bson_iter_init_find(&iter, &doc, "tlsCAFile"));
+    cr_expect_str_eq(bson_iter_utf8(&iter, NULL), "ca.pem");
+    kt_providers_free(p);
+}
+
+Test(providers, insecure_tls_options_are_prohibited_by_name)
+{
+    static const char *const insecure[] = {"tlsInsecure", "tlsAllowInvalidCertificates",
+                                           "tlsAllowInvalidHostnames",
+                                           "tlsDisableCertificateRevocationCheck"};
+    for (size_t i = 0; i < 4; i++) {
+        char tls[200], says[200];
+        snprintf(tls, sizeof tls, "{\"kmip\":{\"tlsCAFile\":\"a\",\"%s\":false}}", insecure[i]);
+        snprintf(says, sizeof says, "tlsOptions: kmip: Insecure TLS options prohibited: %s", insecure[i]);
+        refused("{\"kmip\":{\"endpoint\":\"h\"}}", tls, says);
+    }
+    refused("{\"kmip\":{\"endpoint\":\"h\"}}", "{\"kmip\":{\"TLSINSECURE\":1}}",
+            "Insecure TLS options prohibited");
+}
+
+Test(providers, wrong_tls_options_are_refused)
+{
+    static const char kms[] = "{\"kmip\":{\"endpoint\":\"h\"},\"local\":{\"key\":\"" KEY64 "\"}}";
+    refused(kms, "{\"kmip\":{\"tlsCaFile\":\"a\"}}", "tlsOptions: kmip: tlsCaFile is no field");
+    refused(kms, "{\"kmip\":{\"tlsCAFile\":7}}", "kmip: tlsCAFile must be a string");
+    refused(kms, "{\"kmip\":{\"tlsDisableOCSPEndpointCheck\":1}}", "must be true or false");
+    refused(kms, "{\"kmip\":\"s3cret\"}", "tlsOptions: \"kmip\" must be a document");
+    refused(kms, "{\"local\":{\"tlsCAFile\":\"a\"}}", "\"local\" is no KMS provider that is reached by TLS");
+    refused(kms, "{\"ldap\":{\"tlsCAFile\":\"a\"}}", "\"ldap\" is no KMS provider");
+}
+
+Test(providers, a_full_pool_is_said_and_leaks_nothing)
+{
+    struct kt_providers *p;
+    uint8_t *last = NULL;
+    for (uint8_t *more; (more = kt_secmem_alloc(f.secmem, 1024));)
+        last = more;
+    while (kt_secmem_alloc(f.secmem, 64))
+        ;
+    kt_secmem_free(f.secmem, last);
+    size_t before = kt_secmem_available(f.secmem);
+    cr_expect_eq(parse("{\"kmip\":{\"endpoint\":\"h\"},\"local:a\":{\"key\":\"" KEY64 "\"}}", NULL, &p),
+                 KT_E_NOMEM);
+    cr_expect_not_null(strstr(err.message, "ulimit -l"), "%s", err.message);
+    cr_expect_eq(kt_secmem_available(f.secmem), before);
+}
+
+Test(providers, nobody_is_found_by_part_of_an_id)
+{
+    struct kt_providers *p = parsed("{\"kmip:ab\":{\"endpoint\":\"h\"}}", NULL);
+    cr_expect_null(kt_providers_find(p, kt_span_str("kmip")));
+    cr_expect_null(kt_providers_find(p, kt_span_str("kmip:a")));
+    cr_expect_null(kt_providers_find(p, kt_span_str("kmip:abc")));
+    cr_expect_null(kt_providers_find(p, kt_span_str("")));
+    cr_expect_not_null(kt_providers_find(p, kt_span_of("kmip:abXYZ", 7)));
+    kt_providers_free(p);
+}
