@@ -89,6 +89,9 @@ const char *kt_source_name(const struct kt_source *source);
  * up in its data). NULL past the end. Threads: any; an entry keeps its place. */
 const struct kt_entry *kt_source_entry(const struct kt_source *source, uint32_t i);
 
+/* Ends a kt_source_next that waits for a silent pipe, and all later ones, with KT_E_STOPPED. Any thread. */
+void kt_source_interrupt(struct kt_source *source);
+
 /* Bytes to be read and read so far, of the files as they lie (compressed); total is 0 when unknown (a pipe).
  * Threads: any. */
 void kt_source_progress(const struct kt_source *source, uint64_t *done, uint64_t *total);

@@ -216,6 +216,7 @@ enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
 void kt_job_stop(struct kt_job *job)
 {
     atomic_store(&job->team.stop, true);
+    kt_source_interrupt(job->source);
 }
 
 void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)

@@ -208,6 +208,7 @@ static void *writer_main(void *arg)
     }
     free(w.waiting);
     bson_destroy(&w.position);
+    kt_source_interrupt(team->source); /* the reader may wait for a pipe that nobody needs any more */
     kt_queue_close(&team->free);
     kt_queue_close(&team->ready);
     return NULL;

@@ -324,7 +324,7 @@ enum kt_status kt_archive_source(struct kt_source **source, struct kt_feed *feed
     }
     a->current = -1;
     a->base.feed = *feed;
-    kt_input_count(feed->in, &a->base.done);
+    kt_input_share(feed->in, &a->base.done, &a->base.stop);
     enum kt_status status = kt_archive_list_read(&a->list, &a->base.feed, &a->base.entries, err);
     if (status == KT_OK)
         status = fit_states(a, err);

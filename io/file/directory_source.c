@@ -44,7 +44,7 @@ static enum kt_status open_current(struct directory_source *d, struct kt_error *
         kt_input_close(in);
         return status;
     }
-    kt_input_count(in, &d->base.done);
+    kt_input_share(in, &d->base.done, &d->base.stop);
     kt_feed_open(&d->base.feed, in);
     d->file_open = true;
     return KT_OK;

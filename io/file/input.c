@@ -13,11 +13,14 @@
 /* Compressed bytes read at once. */
 #define RAW_NBYTES ((size_t)256 << 10)
 
+#define LOOK_UP_MS 100
+
 struct kt_input {
     int fd;
     char *label;
     struct stat opened;
     _Atomic uint64_t *done;
+    const atomic_bool *stop;
     uint64_t raw_at; /* bytes read of the file */
     struct kt_region raw;
     struct kt_span rest; /* of raw, not used yet */
@@ -26,18 +29,27 @@ struct kt_input {
     struct kt_decoder *decoder; /* NULL without a codec */
 };
 
+/* A pipe may stay silent for ever: whoever waits for it looks up now and then. False: stopped. */
+static bool wait_readable(const struct kt_input *in)
+{
+    struct pollfd wait = {.fd = in->fd, .events = POLLIN};
+    for (;;) {
+        if (in->stop && atomic_load_explicit(in->stop, memory_order_relaxed))
+            return false;
+        if (S_ISREG(in->opened.st_mode) || poll(&wait, 1, LOOK_UP_MS) > 0)
+            return true;
+    }
+}
+
 static enum kt_status read_file(struct kt_input *in, uint8_t *to, size_t nbytes, size_t *got,
                                 struct kt_error *err)
 {
     *got = 0;
     while (*got < nbytes) {
+        if (!wait_readable(in))
+            return kt_fail(err, KT_E_STOPPED, "stopped by request");
         ssize_t n = read(in->fd, to + *got, nbytes - *got);
-        if (n < 0 && errno == EAGAIN) { /* a pipe that somebody else made non-blocking */
-            struct pollfd wait = {.fd = in->fd, .events = POLLIN};
-            poll(&wait, 1, -1);
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) /* a pipe that somebody else made non-blocking */
             continue;
         if (n < 0)
             return kt_fail(err, KT_E_IO, "%s: cannot be read: %s", in->label, strerror(errno));
@@ -188,9 +200,10 @@ void kt_input_close(struct kt_input *in)
     free(in);
 }
 
-void kt_input_count(struct kt_input *in, _Atomic uint64_t *done)
+void kt_input_share(struct kt_input *in, _Atomic uint64_t *done, const atomic_bool *stop)
 {
     in->done = done;
+    in->stop = stop;
     atomic_fetch_add_explicit(done, in->raw_at, memory_order_relaxed);
 }
 

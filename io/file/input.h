@@ -17,9 +17,10 @@ KT_MUST_USE enum kt_status kt_input_open(struct kt_input **in, int fd, const cha
                                          struct kt_error *err);
 void kt_input_close(struct kt_input *in);
 
-/* Adds to *done from now on what is read of the file, and what has been read already. Any thread may read it.
- */
-void kt_input_count(struct kt_input *in, _Atomic uint64_t *done);
+/* Adds to *done from now on what is read of the file, and what has been read already; *stop, once true, ends
+ * reading with KT_E_STOPPED, also while a silent pipe is waited for. Any thread may read the one and set the
+ * other. */
+void kt_input_share(struct kt_input *in, _Atomic uint64_t *done, const atomic_bool *stop);
 
 enum kt_codec kt_input_codec(const struct kt_input *in);
 const char *kt_input_label(const struct kt_input *in);

@@ -120,7 +120,7 @@ enum kt_status kt_lone_source(struct kt_source **source, struct kt_feed *feed, c
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", name);
     }
     lone->base.feed = *feed;
-    kt_input_count(feed->in, &lone->base.done);
+    kt_input_share(feed->in, &lone->base.done, &lone->base.stop);
     enum kt_status status = add_entry(lone, options, err);
     if (status == KT_OK)
         *source = &lone->base;

@@ -106,6 +106,11 @@ const struct kt_entry *kt_source_entry(const struct kt_source *source, uint32_t 
     return entry ? &entry->shown : NULL;
 }
 
+void kt_source_interrupt(struct kt_source *source)
+{
+    atomic_store(&source->stop, true);
+}
+
 void kt_source_progress(const struct kt_source *source, uint64_t *done, uint64_t *total)
 {
     *done = atomic_load_explicit(&source->done, memory_order_relaxed);

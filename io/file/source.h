@@ -24,6 +24,7 @@ struct kt_source {
     char *name; /* as the user gave it */
     struct kt_entry_table entries;
     _Atomic uint64_t done;
+    atomic_bool stop;
     uint64_t total;
     bool is_pipe;        /* known again by the CRC of what was read */
     uint64_t identity;   /* otherwise: CRC of names, sizes, times and inode numbers */
