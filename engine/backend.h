@@ -43,7 +43,7 @@ struct kt_backend {
 /* How much of the stack the engine wipes below itself after a backend's call. */
 #define KT_STACK_NBYTES 8192
 
-extern const struct kt_backend kt_backend_scalar;
+extern const struct kt_backend kt_backend_avx512, kt_backend_avx2, kt_backend_scalar;
 
 /* A store the compiler may not leave out; engine/cpu links nothing, not even kt_wipe. */
 static inline void kt_backend_wipe(void *p, size_t nbytes)

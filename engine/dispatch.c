@@ -8,6 +8,9 @@
 #include "engine/selftest.h"
 
 static const struct kt_backend *const table[] = {
+#ifdef KT_HAVE_X86
+    &kt_backend_avx512,
+#endif
     &kt_backend_scalar,
 };
 
