@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/secmem.h"
 #include "tools/documents.h"
 #include "tools/option_table.h"
 
@@ -76,6 +77,8 @@ static enum kt_status set_inline(const struct config *config, const struct kt_op
     source->name = kt_settings_keep(config->settings, strdup(where));
     if (!source->bson || !source->name)
         return kt_fail(config->err, KT_E_NOMEM, "no memory for %s", where);
+    /* the file's document lives as long as the job; secrets must not */
+    kt_wipe((void *)data, nbytes);
     return KT_OK;
 }
 

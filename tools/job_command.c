@@ -20,10 +20,17 @@ struct documents {
     bson_t *kms_providers, *tls_options, *schema_map, *filter, *master_key;
 };
 
-static void documents_free(struct documents *documents)
+/* The job has its own copy in locked memory by now; ours must not reach a core dump. */
+static void documents_free_secrets(struct documents *documents)
 {
     bson_destroy(documents->kms_providers);
     bson_destroy(documents->tls_options);
+    documents->kms_providers = documents->tls_options = NULL;
+}
+
+static void documents_free(struct documents *documents)
+{
+    documents_free_secrets(documents);
     bson_destroy(documents->schema_map);
     bson_destroy(documents->filter);
     bson_destroy(documents->master_key);
@@ -40,29 +47,30 @@ static void warn_exposed(struct kt_screen *screen, const char *file)
     screen->log.write(screen->log.context, KT_LOG_WARN, line);
 }
 
-static enum kt_status load_providers(const struct kt_settings *settings, struct documents *documents,
+static enum kt_status load_providers(struct kt_settings *settings, struct documents *documents,
                                      struct kt_screen *screen, struct kt_error *err)
 {
-    const struct kt_document_source *source = &settings->kms_providers;
+    struct kt_document_source *source = &settings->kms_providers;
     bool inside = source->bson != NULL;
     bson_t *loaded;
     warn_exposed(screen, inside ? settings->config : source->file);
     enum kt_status status = kt_document_load(&settings->tls_options, &documents->tls_options, err);
+    if (inside) {
+        documents->kms_providers = source->bson;
+        source->bson = NULL;
+        return status;
+    }
     if (status == KT_OK)
         status = kt_document_load(source, &loaded, err);
     if (status != KT_OK)
         return status;
-    if (inside) {
-        documents->kms_providers = loaded;
-        return KT_OK;
-    }
     status = kt_document_split_providers(loaded, source->name, &documents->kms_providers,
                                          &documents->tls_options, err);
     bson_destroy(loaded);
     return status;
 }
 
-static enum kt_status documents_load(const struct kt_settings *settings, struct documents *documents,
+static enum kt_status documents_load(struct kt_settings *settings, struct documents *documents,
                                      struct kt_screen *screen, struct kt_error *err)
 {
     enum kt_status status = load_providers(settings, documents, screen, err);
@@ -142,9 +150,11 @@ static struct kt_job_options make_options(const struct kt_cli_command *command, 
 }
 
 static int run_job(const struct kt_cli_command *command, const struct kt_settings *settings,
-                   const struct kt_job_options *options, struct kt_report *report, struct kt_screen *screen)
+                   struct documents *documents, const struct kt_job_options *options,
+                   struct kt_report *report, struct kt_screen *screen)
 {
     struct kt_watch watch;
+    struct kt_job_progress last = {0};
     struct kt_job *job = NULL;
     struct kt_error err = {.status = KT_OK}, report_err;
     const struct kt_job_result *result = NULL;
@@ -153,10 +163,12 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
     if (kt_watch_start(&watch, screen, options->kind == KT_JOB_REWRAP ? "DEKs" : "documents", &err) != KT_OK)
         return kt_screen_refused(screen, &err);
     enum kt_status status = kt_job_open(&job, options, &err);
+    documents_free_secrets(documents);
     if (status == KT_OK) {
         kt_watch_job(&watch, job);
         status = kt_job_run(job, &err);
         err.status = status;
+        kt_job_progress(job, &last);
         result = kt_job_result(job);
         exit = result->exit;
     } else if (status == KT_E_IO || status == KT_E_NET)
@@ -169,7 +181,7 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
         if (result->closed)
             kt_summary_print(out, options, result);
         exit = kt_screen_flush(exit);
-        kt_summary_ending(screen, settings, options, result, &err);
+        kt_summary_ending(screen, settings, options, result, &last, &err);
     } else if (exit == 2)
         kt_screen_refused(screen, &err);
     else
@@ -206,7 +218,7 @@ int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
         status = documents_load(&settings, &documents, &screen, &err);
     struct kt_job_options options = make_options(command, &settings, &documents, &screen.log);
     if (status == KT_OK)
-        exit = run_job(command, &settings, &options, &report, &screen);
+        exit = run_job(command, &settings, &documents, &options, &report, &screen);
     else {
         kt_screen_refused(&screen, &err);
         (void)!kt_report_write(&report, command->name, exit, &options, NULL, &err, NULL);

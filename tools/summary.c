@@ -108,7 +108,10 @@ static void print_data(FILE *out, const struct kt_job_options *options, const st
         kt_table_row(&table);
         data_cells(&table, options, &result->namespaces[i], &sum);
     }
-    if (result->namespaces_count != 1) {
+    if (result->namespaces_count == 0) {
+        kt_table_row(&table);
+        kt_table_cell(&table, "0 documents of namespaces to work on");
+    } else if (result->namespaces_count > 1) {
         kt_table_row(&table);
         data_cells(&table, options, &sum, &sum);
     }
@@ -132,7 +135,7 @@ static void print_verify(FILE *out, const struct kt_job_result *result)
     }
     if (result->namespaces_count == 0) {
         kt_table_row(&table);
-        kt_table_cell(&table, "0 documents of the schema's namespaces");
+        kt_table_cell(&table, "0 documents of namespaces to work on");
     }
     kt_table_print(&table, out);
 
@@ -154,26 +157,28 @@ static void print_verify(FILE *out, const struct kt_job_result *result)
 static void print_rewrap(FILE *out, const struct kt_job_options *options, const struct kt_job_result *result)
 {
     const struct kt_key_counts *keys = &result->keys;
+    bool dry = options->dry_run;
+    uint64_t done = dry ? keys->matched : keys->rewrapped;
     struct kt_table table = {0};
     for (size_t i = 0; i < keys->cmks_count; i++) {
-        uint64_t count = options->dry_run ? keys->cmks[i].matched : keys->cmks[i].rewrapped;
+        uint64_t count = dry ? keys->cmks[i].matched : keys->cmks[i].rewrapped;
         kt_table_row(&table);
         kt_table_cell(&table, "%s DEK%s", kt_count_text(count).s, plural(count));
         kt_table_cell(&table, "%s -> %s", keys->cmks[i].from, keys->cmks[i].to);
     }
     if (keys->cmks_count != 1) {
-        uint64_t count = options->dry_run ? keys->matched : keys->rewrapped;
         kt_table_row(&table);
-        kt_table_cell(&table, "%s DEK%s", kt_count_text(count).s, plural(count));
-        kt_table_cell(&table, keys->cmks_count ? "together" : "match");
+        kt_table_cell(&table, "%s DEK%s", kt_count_text(done).s, plural(done));
+        kt_table_cell(&table, keys->cmks_count ? "together" : "to rewrap");
     }
-    if (options->dry_run)
+    if (dry)
         kt_table_cell(&table, "would be rewrapped");
-    else
+    else if (done)
         kt_table_cell(&table, "%s opened again and equal", kt_count_text(keys->proven).s);
-    kt_table_cell(&table, "%s %s", kt_count_text(keys->failed).s, options->dry_run ? "would fail" : "failed");
-    if (keys->read > keys->matched)
-        kt_table_cell(&table, "%s others copied", kt_count_text(keys->read - keys->matched).s);
+    kt_table_cell(&table, "%s %s", kt_count_text(keys->failed).s, dry ? "would fail" : "failed");
+    if (keys->read > done + keys->failed)
+        kt_table_cell(&table, "%s others %s", kt_count_text(keys->read - done - keys->failed).s,
+                      dry ? "would be copied" : "copied");
     kt_table_print(&table, out);
 }
 
@@ -191,6 +196,15 @@ void kt_summary_print(FILE *out, const struct kt_job_options *options, const str
         print_rewrap(out, options, result);
         break;
     }
+}
+
+int kt_summary_percent(const struct kt_job_progress *progress)
+{
+    if (progress->nbytes_total == 0)
+        return -1;
+    if (progress->nbytes_done >= progress->nbytes_total)
+        return 100;
+    return (int)((double)progress->nbytes_done * 100 / (double)progress->nbytes_total);
 }
 
 static bool resumable(const struct kt_job_options *options)
@@ -211,28 +225,36 @@ static void ending_failed(struct kt_screen *screen, const struct kt_job_options 
     uint64_t failed = keys ? result->keys.failed : sum_namespaces(result).failed;
     const char *file = result->failures_file;
     kt_screen_note(screen, "exit 1: %s %s%s %s%s%s%s", kt_count_text(failed).s, keys ? "DEK" : "document",
-                   plural(failed), failed == 1 ? "is as it was" : "are as they were",
+                   plural(failed),
+                   options->dry_run ? "would stay unchanged"
+                   : failed == 1    ? "is as it was"
+                                    : "are as they were",
                    file && failed > KT_SCREEN_FAILURES ? " (the first 10 above, all in "
                    : file                              ? " (listed in "
                                                        : "",
                    file ? file : "", file ? ")" : "");
-    if (file && !keys && !options->dry_run)
+    if (file && !options->dry_run)
         kt_screen_note(
             screen,
             "  next   mend what the list names, then the same command with --only %s and another --to", file);
 }
 
 static void ending_stopped(struct kt_screen *screen, const struct kt_job_options *options,
-                           const struct kt_job_result *result, const struct kt_error *err)
+                           const struct kt_job_result *result, const struct kt_job_progress *last,
+                           const struct kt_error *err)
 {
-    char message[700];
+    char message[700], share[16] = "";
     const char *unit = options->kind == KT_JOB_REWRAP ? "DEK" : "document";
     uint64_t done = done_so_far(options, result);
-    int at = 0;
+    int at = 0, percent = kt_summary_percent(last);
     if (err->status == KT_E_LIMIT)
-        at = snprintf(message, sizeof message, "%s. ", err->message);
-    snprintf(message + at, sizeof message - (size_t)at, "Stopped at %s %s%s%s", kt_count_text(done).s, unit,
-             plural(done), resumable(options) ? ", all written" : "");
+        at = snprintf(message, sizeof message, "%s; stopped", err->message);
+    else
+        at = snprintf(message, sizeof message, "Stopped");
+    if (percent >= 0)
+        snprintf(share, sizeof share, " (%d%%)", percent);
+    snprintf(message + at, sizeof message - (size_t)at, " at %s %s%s%s%s", kt_count_text(done).s, unit,
+             plural(done), share, resumable(options) ? ", all written" : "");
     kt_screen_error(screen, 3, message,
                     resumable(options) ? "The same command goes on from here."
                                        : "There is nothing to go on from: the same command begins anew.");
@@ -245,13 +267,13 @@ static void ending_broken(struct kt_screen *screen, const struct kt_job_options 
     if (!resumable(options))
         ending = "There is nothing to go on from: the same command begins anew.";
     else if (kt_status_category(err->status) == KT_CAT_DATA)
-        ending = "Nothing has the output's name; mend the input, then begin anew.";
+        ending = "Nothing has the output's name. Mend the input, then add --forget.";
     kt_screen_error(screen, 4, err->message, ending);
 }
 
 void kt_summary_ending(struct kt_screen *screen, const struct kt_settings *settings,
                        const struct kt_job_options *options, const struct kt_job_result *result,
-                       const struct kt_error *err)
+                       const struct kt_job_progress *last, const struct kt_error *err)
 {
     switch (result->exit) {
     case 0:
@@ -263,7 +285,7 @@ void kt_summary_ending(struct kt_screen *screen, const struct kt_settings *setti
         kt_screen_refused(screen, err);
         return;
     case 3:
-        ending_stopped(screen, options, result, err);
+        ending_stopped(screen, options, result, last, err);
         return;
     case 5:
         kt_screen_note(screen, "exit 5: the values above are not as the schema wants them%s%s",

@@ -13,9 +13,12 @@
 void kt_summary_print(FILE *out, const struct kt_job_options *options, const struct kt_job_result *result);
 
 /* How it ended and what to do next, on stderr. err: what kt_job_run said; status KT_OK when it said
- * nothing. */
+ * nothing. last: the progress when it ended. */
 void kt_summary_ending(struct kt_screen *screen, const struct kt_settings *settings,
                        const struct kt_job_options *options, const struct kt_job_result *result,
-                       const struct kt_error *err);
+                       const struct kt_job_progress *last, const struct kt_error *err);
+
+/* Percent of the input; -1 when its size is unknown. */
+int kt_summary_percent(const struct kt_job_progress *progress);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "tools/format.h"
 #include "tools/json_out.h"
+#include "tools/summary.h"
 
 /* A terminal is drawn five times a second; a log gets a line each 10 s. */
 static const struct timespec terminal_pause = {0, 200000000}, log_pause = {10, 0};
@@ -30,19 +31,13 @@ static void estimate(const struct kt_watch *watch, const struct kt_job_progress 
                 (double)(now->nbytes_done - first->nbytes_done);
 }
 
-static int percent(const struct kt_job_progress *now)
-{
-    if (now->nbytes_total == 0 || now->nbytes_done >= now->nbytes_total)
-        return now->nbytes_total ? 100 : 0;
-    return (int)((double)now->nbytes_done * 100 / (double)now->nbytes_total);
-}
-
 static void draw_text(struct kt_watch *watch, const struct kt_job_progress *now, double rate, double left)
 {
     char line[300];
     size_t at = (size_t)snprintf(line, sizeof line, "  %s %s", kt_count_text(now->documents).s, watch->unit);
-    if (now->nbytes_total)
-        at += (size_t)snprintf(line + at, sizeof line - at, "   %d%%", percent(now));
+    int percent = kt_summary_percent(now);
+    if (percent >= 0)
+        at += (size_t)snprintf(line + at, sizeof line - at, "   %d%%", percent);
     if (rate > 0)
         at += (size_t)snprintf(line + at, sizeof line - at, "   %s/s", kt_count_text((uint64_t)rate).s);
     at += (size_t)snprintf(line + at, sizeof line - at, "   failed %s", kt_count_text(now->failed).s);
@@ -86,7 +81,7 @@ static void draw(struct kt_watch *watch)
     if (!job || watch->stops)
         return;
     kt_job_progress(job, &now);
-    if (!watch->begun) {
+    if (!watch->begun || now.seconds < watch->first.seconds) {
         watch->first = now;
         watch->begun = true;
     }
@@ -102,7 +97,8 @@ static void stop(struct kt_watch *watch)
     struct kt_job *job = atomic_load(&watch->job);
     if (job && watch->stops++ == 0) {
         kt_screen_progress(watch->screen, NULL);
-        kt_screen_note(watch->screen, "Stopping when what is at work is written; once more stops at once");
+        kt_screen_note(watch->screen,
+                       "Stopping: batches under way are written first; once more stops at once");
         kt_job_stop(job);
         return;
     }
@@ -116,15 +112,9 @@ static void stop(struct kt_watch *watch)
 static void *watch_main(void *context)
 {
     struct kt_watch *watch = context;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
     const struct timespec *pause = watch->screen->terminal ? &terminal_pause : &log_pause;
     while (!atomic_load(&watch->done)) {
-        int sig = sigtimedwait(&set, NULL, pause);
+        int sig = sigtimedwait(&watch->signals, NULL, pause);
         if (atomic_load(&watch->done))
             break;
         if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
@@ -138,14 +128,16 @@ static void *watch_main(void *context)
 enum kt_status kt_watch_start(struct kt_watch *watch, struct kt_screen *screen, const char *unit,
                               struct kt_error *err)
 {
-    sigset_t set;
+    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction old;
     *watch = (struct kt_watch){.screen = screen, .unit = unit};
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    sigemptyset(&watch->signals);
+    sigaddset(&watch->signals, SIGUSR1);
+    /* who started us with a signal ignored (nohup) wants it ignored; sigtimedwait would still see it */
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        if (sigaction(stops[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaddset(&watch->signals, stops[i]);
+    pthread_sigmask(SIG_BLOCK, &watch->signals, NULL);
     int failed = pthread_create(&watch->thread, NULL, watch_main, watch);
     if (failed)
         return kt_fail(err, KT_E_NOMEM, "no thread for signals: %s", strerror(failed));

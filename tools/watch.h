@@ -4,6 +4,7 @@
 #define KT_TOOLS_WATCH_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -16,6 +17,7 @@ struct kt_watch {
     const char *unit; /* "documents", "DEKs" */
     _Atomic(struct kt_job *) job;
     atomic_bool done;
+    sigset_t signals;
     int stops;                    /* how often a stop was asked for; the thread's */
     struct kt_job_progress first; /* where this run began */
     bool begun;
@@ -23,7 +25,8 @@ struct kt_watch {
 
 /* Blocks SIGINT, SIGTERM, SIGHUP and SIGUSR1 for the whole process and waits for them: the first three ask
  * the job to stop, a second one ends the process at once with exit status 3 (before the job runs, the first
- * does); SIGUSR1 prints the progress. Call it before any other thread is there. KT_OK or KT_E_NOMEM. */
+ * does); SIGUSR1 prints the progress. Signals that were ignored stay ignored. Call it before any other thread
+ * is there. KT_OK or KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_watch_start(struct kt_watch *watch, struct kt_screen *screen, const char *unit,
                                           struct kt_error *err);
 

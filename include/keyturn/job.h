@@ -23,8 +23,8 @@ extern "C" {
 enum kt_job_kind { KT_JOB_ENCRYPT, KT_JOB_DECRYPT, KT_JOB_VERIFY, KT_JOB_REWRAP };
 
 /* A configuration document as BSON, and the name under which messages speak of it ("kms.json"). bson.data
- * NULL: not given. Borrowed until kt_job_close; kms_providers holds secrets and is copied to locked memory by
- * kt_job_open. */
+ * NULL: not given. Borrowed until kt_job_close, but for kms_providers and tls_options: they hold secrets, are
+ * copied to locked memory by kt_job_open, and may be wiped after it. */
 struct kt_document {
     struct kt_span bson;
     const char *name;

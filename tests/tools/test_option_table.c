@@ -72,7 +72,7 @@ Test(option_table, values_are_checked)
     } cases[] = {
         {"threads", "2", KT_OK},
         {"threads", "0", KT_E_USAGE},
-        {"threads", "1025", KT_E_USAGE},
+        {"threads", "257", KT_E_USAGE},
         {"threads", "two", KT_E_USAGE},
         {"keys", "0", KT_E_USAGE},
         {"documents", "0", KT_OK},
