@@ -15,8 +15,8 @@ void kt_dek_cache_free(struct kt_dek_cache *cache);
 size_t kt_dek_cache_slots(const struct kt_dek_cache *cache);
 
 /* Prepared keys for count <= slots distinct READY handles, in keys[]. They stay until the next call. A handle
- * that is not READY gets NULL. KT_OK, KT_E_USAGE (count > slots), KT_E_DEVICE, KT_E_INTERNAL (a resting key no
- * longer opens: memory was damaged); then keys[] is not to be used. */
+ * that is not READY gets NULL. KT_OK, KT_E_USAGE (count > slots), KT_E_DEVICE, KT_E_INTERNAL (a resting key
+ * no longer opens: memory was damaged); then keys[] is not to be used. */
 KT_MUST_USE enum kt_status kt_dek_cache_get(struct kt_dek_cache *cache, const uint32_t *handles, size_t count,
                                             const struct kt_key **keys);
 

@@ -116,7 +116,7 @@ static void one_round(struct fixture *mine, struct kt_dek_cache *cache, unsigned
 
 static void *work(void *arg)
 {
-    struct fixture mine = f;
+    struct fixture mine = {0};
     struct kt_dek_cache *cache;
     unsigned seed = (unsigned)(uintptr_t)arg;
     if (kt_engine_open(&mine.engine, NULL, NULL) != KT_OK ||

@@ -306,6 +306,7 @@ Test(key_table, locked_memory_does_not_grow_with_the_keys)
     free(handles);
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
 /* What the table holds outside locked memory must not show a DEK: every byte of the process's writable memory
  * is searched but for the pool itself. */
 static size_t count_in_memory(const uint8_t *needle, size_t nbytes, const void *pool_begin,
@@ -331,7 +332,6 @@ static size_t count_in_memory(const uint8_t *needle, size_t nbytes, const void *
     return hits;
 }
 
-#if !defined(__SANITIZE_ADDRESS__)
 Test(key_table, no_dek_is_left_outside_locked_memory)
 {
     enum { N = 200 };

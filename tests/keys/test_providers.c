@@ -6,9 +6,10 @@
 
 #include "tests/keys/fixture.h"
 
-#define KEY64                                                                                                \
-    "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0NTY3ODkrL0FCQ0RFRkdISUpLTE" \
-    "1OT1BRUlNUVVZXWFlaYWJjZGVm"
+#define KEY64_REST                                                                                           \
+    "REVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3"                                         \
+    "h5ejAxMjM0NTY3ODkrL0FCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaYWJjZGVm"
+#define KEY64 "QUJD" KEY64_REST
 /* What it decodes to. */
 #define KEY96                                                                                                \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
@@ -140,9 +141,7 @@ Test(providers, a_local_key_is_binary_or_base64)
         parsed("{\"local\":{\"key\":\"" KEY64 "\"},"
                "\"local:sub0\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"00\"}}},"
                "\"local:sub80\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"80\"}}},"
-               "\"local:lines\":{\"key\":\" QUJD\\n"
-               "REVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0NTY3ODkrL0FCQ0RFRkdIS"
-               "UpLTE1OT1BRUlNUVVZXWFlaYWJjZGVm\\n\"}}",
+               "\"local:lines\":{\"key\":\" QUJD\\n" KEY64_REST "\\n\"}}",
                NULL);
     cr_assert_eq(kt_providers_count(p), 4);
     for (size_t i = 0; i < 4; i++)
