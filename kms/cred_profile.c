@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "kms/aws_profile.h"
+#include "kms/cred_aws.h"
+
+/* Settings of one profile, from both files: the credentials file wins. */
+struct profile {
+    const struct kt_cred *cred;
+    struct kt_secbuf credentials, config; /* whole files */
+    char name[100];
+};
+
+static void path_of(const struct kt_cred *cred, const char *variable, const char *file, char *out,
+                    size_t nbytes)
+{
+    const char *given = kt_cred_env(cred, variable), *home = kt_cred_env(cred, "HOME");
+    if (given)
+        snprintf(out, nbytes, "%s", given);
+    else
+        snprintf(out, nbytes, "%s/.aws/%s", home ? home : "", file);
+}
+
+static void open_files(struct profile *profile, const struct kt_cred *cred)
+{
+    char path[600];
+    const char *name = kt_cred_env(cred, "AWS_PROFILE");
+    profile->cred = cred;
+    snprintf(profile->name, sizeof profile->name, "%s", name ? name : "default");
+    kt_secbuf_init(&profile->credentials, cred->scratch.pool);
+    kt_secbuf_init(&profile->config, cred->scratch.pool);
+    path_of(cred, "AWS_SHARED_CREDENTIALS_FILE", "credentials", path, sizeof path);
+    if (!kt_cred_file(path, &profile->credentials))
+        kt_secbuf_reset(&profile->credentials);
+    path_of(cred, "AWS_CONFIG_FILE", "config", path, sizeof path);
+    if (!kt_cred_file(path, &profile->config))
+        kt_secbuf_reset(&profile->config);
+}
+
+static void close_files(struct profile *profile)
+{
+    kt_secbuf_free(&profile->credentials);
+    kt_secbuf_free(&profile->config);
+}
+
+static bool setting(const struct profile *profile, const char *name, const char *key, struct kt_span *value)
+{
+    char section[120];
+    snprintf(section, sizeof section, strcmp(name, "default") == 0 ? "%s" : "profile %s", name);
+    struct kt_span credentials = kt_secbuf_get(&profile->credentials),
+                   config = kt_secbuf_get(&profile->config);
+    return (credentials.data && kt_ini_get(credentials, name, key, value)) ||
+           (config.data && kt_ini_get(config, section, key, value));
+}
+
+static bool copy_setting(const struct profile *profile, const char *key, char *out, size_t nbytes)
+{
+    struct kt_span value;
+    if (!setting(profile, profile->name, key, &value) || value.nbytes >= nbytes)
+        return false;
+    memcpy(out, value.data, value.nbytes);
+    out[value.nbytes] = 0;
+    return true;
+}
+
+/* The key pair that stands in a profile. */
+static bool take_keys(const struct profile *profile, const char *name, struct kt_token *token)
+{
+    struct kt_span parts[3] = {0};
+    struct kt_secbuf text;
+    if (!setting(profile, name, "aws_access_key_id", &parts[0]) ||
+        !setting(profile, name, "aws_secret_access_key", &parts[1]))
+        return false;
+    if (!setting(profile, name, "aws_session_token", &parts[2]))
+        parts[2] = kt_span_of(NULL, 0);
+    kt_secbuf_init(&text, token->text.pool);
+    size_t at[3];
+    for (int i = 0; i < 3; i++) {
+        at[i] = text.nbytes;
+        kt_secbuf_span(&text, parts[i]);
+        kt_secbuf_put(&text, "", 1);
+    }
+    const char *t = (const char *)text.data;
+    bool ok = !text.failed && kt_token_set_aws(token, t + at[0], t + at[1], t + at[2]);
+    kt_secbuf_free(&text);
+    return ok;
+}
+
+bool kt_profile_applies(struct kt_cred *cred)
+{
+    struct profile profile;
+    struct kt_span value;
+    open_files(&profile, cred);
+    bool applies = setting(&profile, profile.name, "aws_access_key_id", &value) ||
+                   setting(&profile, profile.name, "role_arn", &value);
+    close_files(&profile);
+    return applies;
+}
+
+static enum kt_verdict assume(struct profile *profile, struct kt_cred *cred, struct kt_kms_call *call,
+                              struct kt_exchange *x, const char *role)
+{
+    char file[600], source[100], session[70] = "", external[300];
+    copy_setting(profile, "role_session_name", session, sizeof session);
+    if (copy_setting(profile, "web_identity_token_file", file, sizeof file))
+        return kt_sts_web_identity(cred, call, x, role, session, file);
+    bool named = copy_setting(profile, "external_id", external, sizeof external);
+    if (!copy_setting(profile, "source_profile", source, sizeof source) ||
+        !take_keys(profile, source, &cred->base))
+        return kt_verdict_say(
+            call, KT_V_FINAL, KT_KMS_R_CREDENTIALS,
+            "AWS profile \"%s\" has a role_arn; it needs web_identity_token_file, or a source_profile "
+            "with aws_access_key_id and aws_secret_access_key",
+            profile->name);
+    return kt_sts_assume(cred, call, x, role, session, named ? external : NULL, &cred->base);
+}
+
+enum kt_verdict kt_profile_build(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
+                                 struct kt_token *token)
+{
+    struct profile profile;
+    char role[300];
+    enum kt_verdict verdict;
+    open_files(&profile, cred);
+    if (copy_setting(&profile, "role_arn", role, sizeof role))
+        verdict = assume(&profile, cred, call, x, role);
+    else if (take_keys(&profile, profile.name, token))
+        verdict = KT_V_DONE;
+    else
+        verdict = kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS,
+                                 "AWS profile \"%s\" lacks aws_secret_access_key", profile.name);
+    close_files(&profile);
+    return verdict;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "kms/loop.h"
+
+#define MS 1000000u
+#define EXPIRED_MAX 4 /* refusals of fresh tokens in a row before they are believed */
+#define GARBAGE_MAX 8 /* replies in a row that nobody can read */
+#define KMIP_LINKS 16u
+#define METADATA_MS 2000u
+
+static uint64_t next_random(struct kt_kms_loop *loop)
+{
+    /* xorshift64: only spreads retries. */
+    loop->random ^= loop->random << 13;
+    loop->random ^= loop->random >> 7;
+    loop->random ^= loop->random << 17;
+    return loop->random;
+}
+
+void kt_flow_end(struct kt_kms_loop *loop, struct kt_kms_call *call)
+{
+    if (call->error.status == KT_OK)
+        call->reason = KT_KMS_R_NONE;
+    call->nanoseconds = call->loop.started_ns ? kt_clock_ns() - call->loop.started_ns : 0;
+    if (kt_call_internal(call)) {
+        kt_asset_settle(loop, call->loop.asset);
+        return;
+    }
+    kt_figures_end(loop, call);
+    call->done(call);
+}
+
+static void end_ok(struct kt_kms_loop *loop, struct kt_kms_call *call)
+{
+    call->error.status = KT_OK;
+    kt_flow_end(loop, call);
+}
+
+static void end_no_memory(struct kt_kms_loop *loop, struct kt_kms_call *call)
+{
+    call->reason = KT_KMS_R_NETWORK;
+    kt_fail(&call->error, KT_E_NOMEM, "memory ran out");
+    kt_flow_end(loop, call);
+}
+
+static void enqueue(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_account *account,
+                    const struct kt_cmk *cmk)
+{
+    char name[1024];
+    struct kt_bucket *bucket = NULL;
+    bool token = (int)call->op == KT_KMS_I_TOKEN;
+    if (kt_step_bucket(call, account, cmk, name, sizeof name))
+        bucket = kt_loop_bucket(loop, name, token ? 0 : loop->options.rate);
+    if (!bucket) {
+        end_no_memory(loop, call);
+        return;
+    }
+    call->loop.bucket = bucket;
+    if (call->attempts)
+        kt_list_push_front(&bucket->queue, call);
+    else
+        kt_list_push(&bucket->queue, call);
+}
+
+void kt_flow_advance(struct kt_kms_loop *loop, struct kt_kms_call *call)
+{
+    struct kt_account *account = kt_loop_account(loop, call->account);
+    struct kt_cmk cmk;
+    if (!account) {
+        end_no_memory(loop, call);
+        return;
+    }
+    enum kt_verdict verdict = kt_step_check(call, account, &cmk);
+    if (verdict == KT_V_SEND)
+        verdict = kt_step_local(loop, call, account, &cmk);
+    if (verdict == KT_V_SEND)
+        enqueue(loop, call, account, &cmk);
+    else if (verdict == KT_V_DONE)
+        end_ok(loop, call);
+    else if (verdict != KT_V_NEXT)
+        kt_flow_end(loop, call);
+}
+
+void kt_flow_admit(struct kt_kms_loop *loop, struct kt_kms_call *call)
+{
+    memset(&call->loop, 0, sizeof call->loop);
+    call->attempts = call->out_nbytes = 0;
+    call->reason = KT_KMS_R_NONE;
+    call->error.status = KT_OK;
+    call->error.message[0] = 0;
+    kt_flow_advance(loop, call);
+}
+
+/* The service has been away for as long as a call may take: what waits behind it need not find out one by
+ * one. */
+static void give_up_bucket(struct kt_kms_loop *loop, struct kt_bucket *bucket, const struct kt_kms_call *why)
+{
+    struct kt_error error = why->error;
+    enum kt_kms_reason reason = why->reason;
+    struct kt_call_list queue = bucket->queue;
+    bucket->queue = (struct kt_call_list){0};
+    for (struct kt_kms_call *call; (call = kt_list_pop(&queue));) {
+        call->error = error;
+        call->reason = reason;
+        kt_flow_end(loop, call);
+    }
+}
+
+static void repeat(struct kt_kms_loop *loop, struct kt_kms_call *call)
+{
+    struct kt_bucket *bucket = call->loop.bucket;
+    uint64_t now_ns = kt_clock_ns(), limit_ns = (uint64_t)loop->options.deadline_ms * MS;
+    call->loop.due_ns = now_ns + kt_pace_backoff_ns(call->loop.faults++, next_random(loop));
+    bool late = call->loop.due_ns > call->loop.started_ns + limit_ns;
+    bool hopeless = call->reason == KT_KMS_R_REPLY && call->loop.faults >= GARBAGE_MAX;
+    if (!late && !hopeless) {
+        if (!kt_delay_add(loop, call))
+            end_no_memory(loop, call);
+        return;
+    }
+    if (late && bucket->failing_ns && now_ns - bucket->failing_ns >= limit_ns)
+        give_up_bucket(loop, bucket, call);
+    kt_flow_end(loop, call);
+}
+
+/* The service does not take our token: once more with a fresh one, unless there is none to be had. */
+static void renew(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_slot *slot)
+{
+    struct kt_asset *token = slot->token;
+    bool renewable = token && kt_asset_renewable(token);
+    if (token)
+        kt_asset_expire(token, slot->generation);
+    if (renewable && call->loop.faults < EXPIRED_MAX)
+        repeat(loop, call);
+    else
+        kt_flow_end(loop, call);
+}
+
+static void settle(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_slot *slot,
+                   enum kt_verdict verdict)
+{
+    switch (verdict) {
+    case KT_V_DONE:
+        end_ok(loop, call);
+        break;
+    case KT_V_NEXT:
+        kt_flow_advance(loop, call);
+        break;
+    case KT_V_FAULT:
+    case KT_V_THROTTLED:
+        repeat(loop, call);
+        break;
+    case KT_V_EXPIRED:
+        renew(loop, call, slot);
+        break;
+    default:
+        kt_flow_end(loop, call);
+    }
+}
+
+static void free_slot(struct kt_slot *slot)
+{
+    kt_exchange_reset(&slot->transfer.x);
+    slot->call = NULL;
+    slot->next_free = slot->loop->free_slots;
+    slot->loop->free_slots = slot;
+}
+
+static void note(struct kt_slot *slot, enum kt_verdict verdict)
+{
+    struct kt_kms_loop *loop = slot->loop;
+    struct kt_bucket *bucket = slot->bucket;
+    uint64_t now_ns = kt_clock_ns(), latency_ns = now_ns - slot->sent_ns;
+    enum kt_pace_outcome outcome = verdict == KT_V_THROTTLED ? KT_PACE_THROTTLED
+                                   : verdict == KT_V_FAULT   ? KT_PACE_FAULT
+                                                             : KT_PACE_OK;
+    if (outcome != KT_PACE_FAULT)
+        bucket->failing_ns = 0;
+    else if (!bucket->failing_ns)
+        bucket->failing_ns = now_ns;
+    kt_pace_result(&bucket->pace, now_ns, outcome, latency_ns,
+                   (uint64_t)slot->transfer.x.retry_after_ms * MS);
+    kt_figures_request(loop, slot->call, verdict == KT_V_THROTTLED, latency_ns);
+    loop->stats.in_flight--;
+}
+
+static void on_finished(struct kt_transfer *transfer)
+{
+    struct kt_slot *slot = (struct kt_slot *)transfer;
+    struct kt_kms_loop *loop = slot->loop;
+    struct kt_kms_call *call = slot->call;
+    struct kt_account *account = kt_loop_account(loop, call->account);
+    struct kt_cmk cmk;
+    enum kt_verdict verdict = account ? kt_step_check(call, account, &cmk) : KT_V_FINAL;
+    if (verdict == KT_V_SEND)
+        verdict = kt_step_parse(call, slot, &cmk);
+    note(slot, verdict);
+    if (verdict == KT_V_FAULT || verdict == KT_V_THROTTLED || verdict == KT_V_EXPIRED)
+        kt_log(loop->options.log, KT_LOG_DEBUG, "repeating: %s", call->error.message);
+    struct kt_slot was = {.token = slot->token, .generation = slot->generation};
+    free_slot(slot);
+    settle(loop, call, &was, verdict);
+}
+
+static struct kt_slot *take_slot(struct kt_kms_loop *loop)
+{
+    struct kt_slot *slot = loop->free_slots;
+    if (slot) {
+        loop->free_slots = slot->next_free;
+        return slot;
+    }
+    if (loop->slots_count == loop->slots_max || !(slot = calloc(1, sizeof *slot)))
+        return NULL;
+    slot->loop = loop;
+    slot->transfer.finished = on_finished;
+    kt_exchange_init(&slot->transfer.x, loop->options.secmem);
+    loop->slots[loop->slots_count++] = slot;
+    return slot;
+}
+
+void kt_slots_free(struct kt_kms_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->slots_count; i++) {
+        kt_transfer_free(loop->http, &loop->slots[i]->transfer);
+        free(loop->slots[i]);
+    }
+    loop->slots_count = 0;
+    loop->free_slots = NULL;
+}
+
+static struct kt_kmip_pool *pool_of(struct kt_kms_loop *loop, struct kt_bucket *bucket,
+                                    struct kt_account *account, const struct kt_cmk *cmk)
+{
+    if (!bucket->pool) {
+        uint32_t links = loop->options.concurrency < KMIP_LINKS ? loop->options.concurrency : KMIP_LINKS;
+        bucket->pool = kt_kmip_pool_new(loop->http, loop->epoll_fd, kt_account_endpoint(account, cmk),
+                                        &account->tls, links, loop->options.attempt_ms, loop->options.secmem);
+    }
+    return bucket->pool;
+}
+
+static bool carry(struct kt_kms_loop *loop, struct kt_slot *slot, struct kt_account *account,
+                  const struct kt_cmk *cmk)
+{
+    bool kmip = cmk->kms == KT_KMS_KMIP;
+    struct kt_kmip_pool *pool = kmip ? pool_of(loop, slot->bucket, account, cmk) : NULL;
+    slot->transfer.tls = &account->tls;
+    slot->transfer.timeout_ms = slot->transfer.x.metadata ? METADATA_MS : loop->options.attempt_ms;
+    slot->sent_ns = kt_clock_ns();
+    if (kmip && pool)
+        kt_kmip_send(pool, &slot->transfer);
+    return kmip ? pool != NULL : kt_http_send(loop->http, &slot->transfer);
+}
+
+static void send_call(struct kt_kms_loop *loop, struct kt_bucket *bucket, struct kt_kms_call *call,
+                      struct kt_account *account, const struct kt_cmk *cmk, struct kt_asset *token,
+                      struct kt_slot *slot)
+{
+    slot->call = call;
+    slot->bucket = bucket;
+    slot->token = token;
+    slot->generation = token ? token->generation : 0;
+    if (!call->loop.started_ns)
+        call->loop.started_ns = kt_clock_ns();
+    enum kt_verdict verdict = kt_step_build(loop, call, slot, cmk);
+    if (verdict == KT_V_SEND && !carry(loop, slot, account, cmk))
+        verdict = kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_NETWORK, "memory ran out");
+    if (verdict == KT_V_SEND) {
+        call->attempts++;
+        kt_pace_sent(&bucket->pace);
+        pthread_mutex_lock(&loop->lock);
+        loop->stats.in_flight++;
+        pthread_mutex_unlock(&loop->lock);
+        return;
+    }
+    struct kt_slot was = {.token = token, .generation = slot->generation};
+    free_slot(slot);
+    settle(loop, call, &was, verdict);
+}
+
+/* True: the call has left the queue, whatever became of it. */
+static bool dispatch(struct kt_kms_loop *loop, struct kt_bucket *bucket)
+{
+    struct kt_kms_call *call = bucket->queue.first;
+    struct kt_account *account = kt_loop_account(loop, call->account);
+    struct kt_cmk cmk;
+    bool none = true;
+    if (!account || kt_step_check(call, account, &cmk) != KT_V_SEND) {
+        kt_list_pop(&bucket->queue);
+        kt_flow_end(loop, call);
+        return true;
+    }
+    struct kt_asset *token = kt_step_token(loop, call, account, &cmk, &none);
+    struct kt_slot *slot = take_slot(loop);
+    if (!slot)
+        return false;
+    kt_list_pop(&bucket->queue);
+    enum kt_asset_state state = none    ? KT_ASSET_READY
+                                : token ? kt_asset_need(loop, token, call)
+                                        : KT_ASSET_FAILED;
+    if (state == KT_ASSET_READY) {
+        send_call(loop, bucket, call, account, &cmk, token, slot);
+        return true;
+    }
+    free_slot(slot);
+    if (state == KT_ASSET_FAILED) {
+        call->error = token ? token->error : (struct kt_error){KT_E_NOMEM, "memory ran out"};
+        call->reason = token ? token->reason : KT_KMS_R_NETWORK;
+        kt_flow_end(loop, call);
+    }
+    return true;
+}
+
+uint64_t kt_flow_pump(struct kt_kms_loop *loop, uint64_t now_ns)
+{
+    uint64_t wake_ns = UINT64_MAX, due_ns;
+    for (struct kt_kms_call *call; (call = kt_delay_take(loop, now_ns));)
+        kt_flow_advance(loop, call);
+    /* Buckets take turns, so that a slow one does not hold every slot. */
+    for (bool more = true; more;) {
+        more = false;
+        for (struct kt_bucket *b = loop->buckets; b; b = b->next) {
+            if (!b->queue.first || !kt_pace_may_send(&b->pace, now_ns, &due_ns))
+                continue;
+            more |= dispatch(loop, b);
+        }
+    }
+    for (struct kt_bucket *b = loop->buckets; b; b = b->next) {
+        if (b->pool)
+            kt_kmip_pump(b->pool, now_ns);
+        if (b->queue.first && !kt_pace_may_send(&b->pace, now_ns, &due_ns) && due_ns < wake_ns)
+            wake_ns = due_ns;
+        if (b->pool && kt_kmip_due_ns(b->pool) < wake_ns)
+            wake_ns = kt_kmip_due_ns(b->pool);
+    }
+    due_ns = kt_delay_due_ns(loop);
+    return due_ns < wake_ns ? due_ns : wake_ns;
+}
+
+static void drop_in_flight(struct kt_kms_loop *loop, struct kt_call_list *out)
+{
+    for (struct kt_bucket *b = loop->buckets; b; b = b->next) {
+        kt_kmip_pool_free(b->pool);
+        b->pool = NULL;
+        b->pace.in_flight = 0;
+        kt_list_move(&b->queue, out);
+    }
+    for (uint32_t i = 0; i < loop->slots_count; i++) {
+        struct kt_slot *slot = loop->slots[i];
+        if (!slot->call)
+            continue;
+        kt_http_drop(loop->http, &slot->transfer);
+        kt_list_push(out, slot->call);
+        free_slot(slot);
+    }
+    pthread_mutex_lock(&loop->lock);
+    loop->stats.in_flight = 0;
+    pthread_mutex_unlock(&loop->lock);
+}
+
+void kt_flow_cancel(struct kt_kms_loop *loop)
+{
+    struct kt_call_list all = {0};
+    for (struct kt_kms_call *call; (call = kt_delay_take(loop, UINT64_MAX));)
+        kt_list_push(&all, call);
+    drop_in_flight(loop, &all);
+    for (struct kt_asset *a = loop->assets; a; a = a->next)
+        kt_asset_cancel(a, &all);
+    for (struct kt_kms_call *call; (call = kt_list_pop(&all));)
+        if (!kt_call_internal(call)) {
+            kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_STOPPED, "stopped by request");
+            kt_flow_end(loop, call);
+        }
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kms/pacing.h"
+
+#include <string.h>
+
+#define SECOND 1e9
+#define MS 1000000u
+#define WINDOW_FIRST 8.0
+#define WINDOW_LEAST 2.0
+#define RATE_LEAST 5.0
+#define CUT_EVERY_NS ((uint64_t)500 * MS) /* replies to what was sent before a cut say nothing about it */
+#define FAULTS_AWAY 8u
+#define SLOT_NS ((uint64_t)250 * MS)
+
+void kt_pace_init(struct kt_pace *pace, uint32_t concurrency, double rate, uint64_t now_ns)
+{
+    *pace = (struct kt_pace){.window_max = concurrency, .rate = rate, .rate_max = rate, .probing = true};
+    pace->window = pace->window_max < WINDOW_FIRST ? pace->window_max : WINDOW_FIRST;
+    pace->credit = 1;
+    pace->credit_ns = pace->begun_ns = now_ns;
+    pace->slot = now_ns / SLOT_NS;
+}
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void refill(struct kt_pace *pace, uint64_t now_ns)
+{
+    double seconds = (double)(now_ns - pace->credit_ns) / SECOND;
+    pace->credit_ns = now_ns;
+    if (pace->rate <= 0)
+        return;
+    /* What a late wake-up missed is sent together, but no more than 50 ms' worth. */
+    pace->credit = least(pace->credit + pace->rate * seconds, most(1, pace->rate * 0.05));
+    if (pace->add > 0)
+        pace->rate += pace->add * seconds;
+    if (pace->rate_max > 0)
+        pace->rate = least(pace->rate, pace->rate_max);
+}
+
+bool kt_pace_may_send(struct kt_pace *pace, uint64_t now_ns, uint64_t *wake_ns)
+{
+    *wake_ns = UINT64_MAX;
+    refill(pace, now_ns);
+    if (pace->in_flight >= (uint32_t)pace->window)
+        return false;
+    if (now_ns < pace->paused_ns) {
+        *wake_ns = pace->paused_ns;
+        return false;
+    }
+    if (pace->rate <= 0 || pace->credit >= 1)
+        return true;
+    *wake_ns = now_ns + (uint64_t)((1 - pace->credit) / pace->rate * SECOND) + 1;
+    return false;
+}
+
+void kt_pace_sent(struct kt_pace *pace)
+{
+    pace->in_flight++;
+    if (pace->rate > 0)
+        pace->credit -= 1;
+}
+
+static void turn_slots(struct kt_pace *pace, uint64_t now_ns)
+{
+    uint64_t slot = now_ns / SLOT_NS;
+    if (slot - pace->slot >= KT_PACE_SLOTS)
+        memset(pace->accepted, 0, sizeof pace->accepted);
+    else
+        for (uint64_t i = pace->slot + 1; i <= slot; i++)
+            pace->accepted[i % KT_PACE_SLOTS] = 0;
+    pace->slot = slot;
+}
+
+/* Requests a second that the service took, over the last second or as long as there have been any. */
+static double accepted_rate(const struct kt_pace *pace, uint64_t now_ns)
+{
+    double sum = 0, span = (double)(now_ns % SLOT_NS + (KT_PACE_SLOTS - 1) * SLOT_NS) / SECOND;
+    for (int i = 0; i < KT_PACE_SLOTS; i++)
+        sum += pace->accepted[i];
+    return sum / most(0.25, least(span, (double)(now_ns - pace->begun_ns) / SECOND));
+}
+
+static void throttled(struct kt_pace *pace, uint64_t now_ns)
+{
+    if (pace->cut_ns && now_ns - pace->cut_ns < CUT_EVERY_NS)
+        return;
+    pace->cut_ns = now_ns;
+    pace->probing = false;
+    /* Just under what it takes, so that nearly all of the quota is used; below that if it was so already. */
+    double accepted = accepted_rate(pace, now_ns), rate = accepted * 0.97;
+    if (pace->rate > 0)
+        rate = least(most(rate, pace->rate * 0.5), pace->rate * 0.97);
+    pace->rate = most(rate, RATE_LEAST);
+    pace->add = most(most(accepted * 0.05, pace->add * 0.98), 2);
+    pace->credit = least(pace->credit, 1);
+    pace->window =
+        most(WINDOW_LEAST * 2, least(pace->window, 2 * pace->rate * pace->latency_ns / SECOND + 2));
+}
+
+static void note_latency(struct kt_pace *pace, uint64_t latency_ns)
+{
+    double latency = (double)latency_ns;
+    pace->latency_ns = pace->latency_ns > 0 ? pace->latency_ns * 0.9 + latency * 0.1 : latency;
+    /* The floor drifts up slowly, so that a path that has become longer is learnt. */
+    pace->least_ns = pace->least_ns > 0 ? least(pace->least_ns * 1.0005, latency) : latency;
+}
+
+static void accepted(struct kt_pace *pace, uint64_t latency_ns)
+{
+    pace->accepted[pace->slot % KT_PACE_SLOTS]++;
+    note_latency(pace, latency_ns);
+    /* Queues that grow at the service, or here, are no reason to send more; nor is an unused window. */
+    if (pace->latency_ns > 4 * pace->least_ns + 5 * MS || pace->in_flight + 1 < pace->window / 2)
+        return;
+    pace->window = least(pace->window_max, pace->window + (pace->probing ? 1 : 1 / pace->window));
+}
+
+/* Nothing but faults: the service is away, and calls that are still fresh must not storm it. */
+static void hold_off(struct kt_pace *pace, uint64_t now_ns)
+{
+    if (++pace->faults < FAULTS_AWAY)
+        return;
+    uint32_t more = pace->faults - FAULTS_AWAY;
+    uint64_t pause_ns = (uint64_t)20 * MS << (more < 7 ? more : 7);
+    if (now_ns + pause_ns > pace->paused_ns)
+        pace->paused_ns = now_ns + pause_ns;
+}
+
+void kt_pace_result(struct kt_pace *pace, uint64_t now_ns, enum kt_pace_outcome outcome, uint64_t latency_ns,
+                    uint64_t retry_after_ns)
+{
+    pace->in_flight--;
+    refill(pace, now_ns);
+    turn_slots(pace, now_ns);
+    if (retry_after_ns && now_ns + retry_after_ns > pace->paused_ns)
+        pace->paused_ns = now_ns + retry_after_ns;
+    if (outcome != KT_PACE_FAULT)
+        pace->faults = 0;
+    if (outcome == KT_PACE_OK) {
+        accepted(pace, latency_ns);
+    } else if (outcome == KT_PACE_THROTTLED) {
+        throttled(pace, now_ns);
+    } else {
+        /* Half a place each: a window full of faults halves it, single ones hardly matter. */
+        pace->probing = false;
+        pace->window = most(WINDOW_LEAST, pace->window - 0.5);
+        hold_off(pace, now_ns);
+    }
+    pace->window = least(pace->window, pace->window_max);
+}
+
+uint64_t kt_pace_backoff_ns(uint32_t faults, uint64_t random)
+{
+    uint64_t limit = (uint64_t)50 * MS << (faults < 7 ? faults : 7);
+    if (limit > (uint64_t)5000 * MS)
+        limit = (uint64_t)5000 * MS;
+    return MS + random % limit;
+}
