@@ -129,7 +129,7 @@ Test(providers, empty_documents_mean_the_environment)
 
 static bool opens_as(const struct kt_provider *provider, const char *key96)
 {
-    _Alignas(KT_KEY_ALIGN) uint8_t made[KT_KEY_NBYTES];
+    _Alignas(KT_KEY_ALIGN) uint8_t made[KT_KEY_NBYTES] = {0};
     struct kt_key *key = (struct kt_key *)(void *)made;
     kt_keys_prepare(f.engine, (const uint8_t *)key96, &key, 1);
     return memcmp(provider->local, key, KT_KEY_NBYTES) == 0;
