@@ -73,13 +73,20 @@ static void draw_json(struct kt_watch *watch, const struct kt_job_progress *now,
     free(line);
 }
 
+static bool ready(const struct kt_watch *watch)
+{
+    return atomic_load(&watch->job) && !watch->stops;
+}
+
 static void draw(struct kt_watch *watch)
 {
     struct kt_job *job = atomic_load(&watch->job);
     struct kt_job_progress now = {0};
     double rate, left;
-    if (!job || watch->stops)
+    if (!job || watch->stops) {
+        kt_screen_note(watch->screen, job ? "  stopping" : "  preparing; nothing is written yet");
         return;
+    }
     kt_job_progress(job, &now);
     if (!watch->begun || now.seconds < watch->first.seconds) {
         watch->first = now;
@@ -119,7 +126,7 @@ static void *watch_main(void *context)
             break;
         if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
             stop(watch);
-        else if (sig == SIGUSR1 || (errno == EAGAIN && !watch->screen->quiet))
+        else if (sig == SIGUSR1 || (errno == EAGAIN && !watch->screen->quiet && ready(watch)))
             draw(watch);
     }
     return NULL;
