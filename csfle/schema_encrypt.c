@@ -172,7 +172,8 @@ static enum kt_status add_rule(struct kt_compile *c, const struct kt_options *op
     char *path = malloc(c->path.nbytes + 1);
     if (!path)
         return kt_compile_nomem(c);
-    memcpy(path, c->path.data, c->path.nbytes);
+    if (c->path.nbytes)
+        memcpy(path, c->path.data, c->path.nbytes);
     path[c->path.nbytes] = 0;
     struct kt_rule *rule = &schema->rules[schema->rules_count++];
     *rule = (struct kt_rule){

@@ -4,13 +4,9 @@
 #include <stdlib.h>
 
 #include "csfle/bson_type.h"
-#include "csfle/bson_utf8.h"
 #include "csfle/schema_node.h"
 #include "csfle/walk_core.h"
-
-#define ONES 0x0101010101010101u
-#define HIGHS 0x8080808080808080u
-#define NOT_FIXED SIZE_MAX
+#include "csfle/walk_value.h"
 
 enum mode { CHECK, PAYLOADS, SCHEMA };
 
@@ -33,13 +29,6 @@ struct walk {
     struct frame frames[KT_BSON_DEPTH_MAX + 1];
 };
 
-/* One more than the length of the values that always have the same; 0 for the other types. */
-static const uint8_t fixed_nbytes_1[256] = {
-    [KT_BSON_DOUBLE] = 9,      [KT_BSON_UNDEFINED] = 1, [KT_BSON_OBJECT_ID] = 13, [KT_BSON_DATE] = 9,
-    [KT_BSON_NULL] = 1,        [KT_BSON_INT32] = 5,     [KT_BSON_TIMESTAMP] = 9,  [KT_BSON_INT64] = 9,
-    [KT_BSON_DECIMAL128] = 17, [KT_BSON_MAX_KEY] = 1,   [KT_BSON_MIN_KEY] = 1,
-};
-
 static __attribute__((cold, noinline)) enum kt_status fail(struct walk *w, const uint8_t *at,
                                                            const char *what)
 {
@@ -48,134 +37,54 @@ static __attribute__((cold, noinline)) enum kt_status fail(struct walk *w, const
     return KT_E_FORMAT;
 }
 
-static bool push_op(struct kt_ops *ops, struct kt_op op)
+static __attribute__((cold, noinline)) bool grow(struct kt_ops *ops)
 {
-    if (ops->count == ops->capacity) {
-        size_t capacity = ops->capacity ? ops->capacity * 2 : 256;
-        struct kt_op *v = realloc(ops->v, capacity * sizeof *v);
-        if (!v)
-            return false;
-        ops->v = v;
-        ops->capacity = capacity;
-    }
-    ops->v[ops->count++] = op;
+    size_t capacity = ops->capacity ? ops->capacity * 2 : 256;
+    struct kt_op *v = realloc(ops->v, capacity * sizeof *v);
+    if (!v)
+        return false;
+    ops->v = v;
+    ops->capacity = capacity;
     return true;
 }
 
-static struct kt_op op_at(const struct walk *w, const uint8_t *element, const uint8_t *value, size_t nbytes)
+static inline bool push(struct walk *w, const uint8_t *element, const uint8_t *value, size_t nbytes,
+                        uint32_t rule, enum kt_action action, uint8_t algorithm)
 {
-    return (struct kt_op){
+    struct kt_ops *ops = w->ops;
+    if (ops->count == ops->capacity && !grow(ops))
+        return false;
+    ops->v[ops->count++] = (struct kt_op){
         .element = (uint32_t)(element - w->arena),
         .value = (uint32_t)(value - w->arena),
         .value_nbytes = (uint32_t)nbytes,
         .key = KT_NO_KEY,
-        .rule = KT_NO_RULE,
+        .rule = (uint16_t)rule,
+        .action = (uint8_t)action,
         .type = *element,
+        .algorithm = algorithm,
     };
+    return true;
 }
 
-/* An op for the element, after the ops of the documents around it that have none yet. */
-static __attribute__((noinline)) enum kt_status emit(struct walk *w, unsigned depth, struct kt_op op)
+static __attribute__((noinline)) bool push_frames(struct walk *w, unsigned depth)
 {
     for (unsigned d = w->framed + 1; d <= depth; d++) {
         const struct frame *f = &w->frames[d];
-        struct kt_op frame = op_at(w, f->element, f->value, (size_t)(f->stop + 1 - f->value));
-        frame.action = KT_FRAME;
-        if (!push_op(w->ops, frame))
-            return KT_E_NOMEM;
+        if (!push(w, f->element, f->value, (size_t)(f->stop + 1 - f->value), KT_NO_RULE, KT_FRAME, 0))
+            return false;
     }
     w->framed = depth;
-    op.action = KT_KEEP;
-    return push_op(w->ops, op) ? KT_OK : KT_E_NOMEM;
+    return true;
 }
 
-/* Length of a name, and its first 8 bytes with zeros behind them. A name that is not ended before limit reads
- * as reaching there. */
-static inline size_t name_nbytes(const uint8_t *name, const uint8_t *limit, uint64_t *first)
+/* An op for the element, after the ops of the documents around it that have none yet. */
+static inline enum kt_status emit(struct walk *w, unsigned depth, const uint8_t *element,
+                                  const uint8_t *value, size_t nbytes, uint32_t rule, uint8_t algorithm)
 {
-    const uint8_t *p = name;
-    uint64_t head = 0;
-    while (limit - p >= 8) {
-        uint64_t word = kt_load_le64(p);
-        uint64_t zeros = (word - ONES) & ~word & HIGHS;
-        if (zeros) {
-            unsigned n = (unsigned)__builtin_ctzll(zeros) / 8;
-            if (p == name)
-                head = word & (((uint64_t)1 << 8 * n) - 1);
-            *first = head;
-            return (size_t)(p - name) + n;
-        }
-        if (p == name)
-            head = word;
-        p += 8;
-    }
-    while (p < limit && *p)
-        p++;
-    size_t nbytes = (size_t)(p - name);
-    *first = kt_name_first(name, nbytes);
-    return nbytes;
-}
-
-/* Text inside a document: the outer length, a type byte, a name's NUL and the text's own length stand before
- * it, so that reading 8 bytes that end with a short text stays inside. */
-static inline bool text_ok(const uint8_t *text, size_t nbytes)
-{
-    uint64_t any = 0;
-    if (nbytes >= 8) {
-        size_t i = 0;
-        for (; i + 32 <= nbytes; i += 32)
-            any |= kt_load_le64(text + i) | kt_load_le64(text + i + 8) | kt_load_le64(text + i + 16) |
-                   kt_load_le64(text + i + 24);
-        for (; i + 8 <= nbytes; i += 8)
-            any |= kt_load_le64(text + i);
-        any |= kt_load_le64(text + nbytes - 8);
-    } else if (nbytes) {
-        any = kt_load_le64(text + nbytes - 8) >> (64 - 8 * nbytes);
-    }
-    return (any & HIGHS) == 0 || kt_utf8_ok(text, nbytes);
-}
-
-static inline const char *string_fault(const uint8_t *value, size_t room, size_t *nbytes)
-{
-    if (room < 5)
-        return "string runs past its document";
-    uint32_t n = kt_load_le32(value);
-    if (n < 1 || n > room - 4)
-        return "length of a string does not fit its document";
-    if (value[4 + n - 1] != 0)
-        return "string does not end with a NUL";
-    if (!text_ok(value + 4, n - 1))
-        return "string is not UTF-8";
-    *nbytes = 4 + (size_t)n;
-    return NULL;
-}
-
-static inline const char *document_fault(const uint8_t *value, size_t room, size_t *nbytes)
-{
-    uint32_t n = room >= 5 ? kt_load_le32(value) : 0;
-    if (n < 5 || n > room)
-        return "length of an embedded document does not fit the document around it";
-    if (value[n - 1] != 0)
-        return "embedded document does not end with a NUL";
-    *nbytes = n;
-    return NULL;
-}
-
-/* Everything that is neither of fixed length nor a string or a document. */
-static __attribute__((noinline)) const char *other_fault(uint8_t type, const uint8_t *value, size_t room,
-                                                         size_t *nbytes)
-{
-    if (kt_bson_type_name(type) == NULL)
-        return "unknown type byte";
-    if (kt_bson_value_nbytes(type, value, room, nbytes) != KT_OK)
-        return "length of a value does not fit its document";
-    const uint8_t *string = type == KT_BSON_CODE_W_SCOPE ? value + 4 : value;
-    if ((type == KT_BSON_DB_POINTER || type == KT_BSON_CODE_W_SCOPE) &&
-        !kt_utf8_ok(string + 4, kt_load_le32(string) - 1))
-        return "string is not UTF-8";
-    if (type == KT_BSON_BOOL && value[0] > 1)
-        return "bool is neither 0 nor 1";
-    return NULL;
+    if (w->framed < depth && !push_frames(w, depth))
+        return KT_E_NOMEM;
+    return push(w, element, value, nbytes, rule, KT_KEEP, algorithm) ? KT_OK : KT_E_NOMEM;
 }
 
 static enum kt_status see_payload(struct walk *w, unsigned depth, const uint8_t *element,
@@ -185,9 +94,7 @@ static enum kt_status see_payload(struct walk *w, unsigned depth, const uint8_t 
     bool broken;
     if (!kt_payload_parse(KT_BSON_BINARY, kt_span_of(value, nbytes), &payload, &broken) && !broken)
         return KT_OK;
-    struct kt_op op = op_at(w, element, value, nbytes);
-    op.algorithm = broken ? KT_BROKEN_PAYLOAD : 0;
-    return emit(w, depth, op);
+    return emit(w, depth, element, value, nbytes, KT_NO_RULE, broken ? KT_BROKEN_PAYLOAD : 0);
 }
 
 /* Steps down the tree of rules; *below is where to go on inside the value. */
@@ -204,13 +111,8 @@ static inline enum kt_status see_rule(struct walk *w, const struct kt_node *node
         *below = child;
         return KT_OK;
     }
-    struct kt_op op = op_at(w, element, value, nbytes);
-    op.rule = (uint16_t)child->first_rule;
-    if (step == KT_STEP_UNDECIDED)
-        op.algorithm = KT_PATH_UNDECIDED;
-    else if (!leaf)
-        op.algorithm = KT_ARRAY_IN_PATH;
-    return emit(w, depth, op);
+    uint8_t mark = step == KT_STEP_UNDECIDED ? KT_PATH_UNDECIDED : leaf ? 0 : KT_ARRAY_IN_PATH;
+    return emit(w, depth, element, value, nbytes, child->first_rule, mark);
 }
 
 static inline const struct kt_node *see_target(struct walk *w, const struct kt_node *target, uint8_t type,
@@ -227,97 +129,103 @@ static inline const struct kt_node *see_target(struct walk *w, const struct kt_n
     return slot->child;
 }
 
+/* Where the walk is: at an element, or at the final NUL of the document that ends at `stop`. */
+struct place {
+    const uint8_t *p, *stop;
+    const struct kt_node *node, *target;
+    unsigned depth;
+};
+
+static inline void enter(struct walk *w, struct place *at, const uint8_t *value, size_t nbytes,
+                         const struct kt_node *node, const struct kt_node *target)
+{
+    struct frame *f = &w->frames[++at->depth];
+    f->element = at->p;
+    f->value = value;
+    f->stop = at->stop = value + nbytes - 1;
+    f->node = at->node = node;
+    f->target = at->target = target;
+    at->p = value + 4;
+}
+
+static inline void leave(struct walk *w, struct place *at)
+{
+    const struct frame *f = &w->frames[--at->depth];
+    if (w->framed > at->depth)
+        w->framed = at->depth;
+    at->p = at->stop + 1;
+    at->stop = f->stop;
+    at->node = f->node;
+    at->target = f->target;
+}
+
+static const char *start(struct walk *w, struct place *at, const uint8_t *document, size_t nbytes)
+{
+    if (nbytes < 5 || nbytes > INT32_MAX || kt_load_le32(document) != nbytes)
+        return "length of the document differs from its bytes";
+    if (document[nbytes - 1] != 0)
+        return "document does not end with a NUL";
+    w->limit = document + nbytes;
+    w->framed = 0;
+    at->p = document + 4;
+    at->stop = w->limit - 1;
+    at->depth = 0;
+    w->frames[0] = (struct frame){.stop = at->stop, .node = at->node, .target = at->target};
+    return NULL;
+}
+
 static inline __attribute__((always_inline)) enum kt_status walk(struct walk *w, const uint8_t *document,
                                                                  size_t nbytes, const struct kt_node *node,
                                                                  const struct kt_node *target, enum mode mode)
 {
-    if (nbytes < 5 || nbytes > INT32_MAX || kt_load_le32(document) != nbytes)
-        return fail(w, document, "length of the document differs from its bytes");
-    if (document[nbytes - 1] != 0)
-        return fail(w, document, "document does not end with a NUL");
-    w->limit = document + nbytes;
-    w->framed = 0;
-    unsigned depth = 0;
-    const uint8_t *p = document + 4, *stop = document + nbytes - 1;
-    w->frames[0] = (struct frame){.stop = stop, .node = node, .target = target};
-
+    struct place at = {.node = node, .target = target};
+    const char *fault = start(w, &at, document, nbytes);
+    if (fault)
+        return fail(w, document, fault);
     for (;;) {
-        uint8_t type = *p;
+        uint8_t type = *at.p;
         if (type == 0) {
-            if (p != stop)
-                return fail(w, p, "document ends before its length says so");
-            if (depth == 0)
+            if (at.p != at.stop)
+                return fail(w, at.p, "document ends before its length says so");
+            if (at.depth == 0)
                 return KT_OK;
-            depth--;
-            if (mode != CHECK && w->framed > depth)
-                w->framed = depth;
-            p = stop + 1;
-            stop = w->frames[depth].stop;
-            if (mode != CHECK)
-                node = w->frames[depth].node;
-            if (mode == SCHEMA)
-                target = w->frames[depth].target;
+            leave(w, &at);
             continue;
         }
         uint64_t first;
-        size_t name_len = name_nbytes(p + 1, w->limit, &first);
-        const uint8_t *value = p + 1 + name_len + 1;
-        if (value > stop)
-            return fail(w, p, "field name runs past its document");
-        size_t room = (size_t)(stop - value);
-        size_t value_nbytes = (size_t)fixed_nbytes_1[type] - 1;
-        bool container = false;
-        if (value_nbytes > room) {
-            const char *fault = "value runs past its document";
-            if (value_nbytes != NOT_FIXED) {
-                return fail(w, p, fault);
-            } else if (type == KT_BSON_STRING || type == KT_BSON_CODE || type == KT_BSON_SYMBOL) {
-                fault = string_fault(value, room, &value_nbytes);
-            } else if (type == KT_BSON_DOCUMENT || type == KT_BSON_ARRAY) {
-                fault = document_fault(value, room, &value_nbytes);
-                container = true;
-            } else {
-                fault = other_fault(type, value, room, &value_nbytes);
-                container = type == KT_BSON_CODE_W_SCOPE;
-            }
-            if (fault)
-                return fail(w, p, fault);
-        }
+        size_t name_len = kt_name_nbytes(at.p + 1, w->limit, &first), value_nbytes;
+        const uint8_t *value = at.p + 1 + name_len + 1;
+        if (value > at.stop)
+            return fail(w, at.p, "field name runs past its document");
+        fault = kt_value_fault(type, value, (size_t)(at.stop - value), &value_nbytes);
+        if (fault)
+            return fail(w, at.p, fault);
 
         const struct kt_node *below = NULL, *below_target = NULL;
         enum kt_status status = KT_OK;
-        if (mode == SCHEMA && node)
-            status = see_rule(w, node, depth, p, name_len, first, value, value_nbytes, &below);
-        if (mode == SCHEMA && target)
-            below_target = see_target(w, target, type, p + 1, name_len, first, value, value_nbytes);
-        if (mode == PAYLOADS && node) {
-            if (type == KT_BSON_BINARY)
-                status = see_payload(w, depth, p, value, value_nbytes);
-            below = node;
-        }
+        if (mode == SCHEMA && at.node)
+            status = see_rule(w, at.node, at.depth, at.p, name_len, first, value, value_nbytes, &below);
+        if (mode == SCHEMA && at.target)
+            below_target = see_target(w, at.target, type, at.p + 1, name_len, first, value, value_nbytes);
+        if (mode == PAYLOADS && at.node && type == KT_BSON_BINARY)
+            status = see_payload(w, at.depth, at.p, value, value_nbytes);
         if (status != KT_OK)
             return status;
 
-        if (!container) {
-            p = value + value_nbytes;
+        if (!kt_is_container(type)) {
+            at.p = value + value_nbytes;
             continue;
         }
-        if (depth == KT_BSON_DEPTH_MAX)
-            return fail(w, p, "documents are nested too deeply");
-        struct frame *f = &w->frames[++depth];
-        f->element = p;
-        f->value = value;
-        stop = value + value_nbytes - 1;
-        p = value + 4;
+        if (at.depth == KT_BSON_DEPTH_MAX)
+            return fail(w, at.p, "documents are nested too deeply");
+        if (mode == PAYLOADS)
+            below = at.node;
         if (type == KT_BSON_CODE_W_SCOPE) {
-            p += 4 + kt_load_le32(value + 4) + 4;
-            below = below_target = NULL;
+            enter(w, &at, value, value_nbytes, NULL, NULL);
+            at.p += 4 + kt_load_le32(value + 4) + 4;
+        } else {
+            enter(w, &at, value, value_nbytes, below, below_target);
         }
-        f->stop = stop;
-        if (mode != CHECK)
-            f->node = node = below;
-        if (mode == SCHEMA)
-            f->target = target = below_target;
     }
 }
 
