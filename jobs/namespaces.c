@@ -43,15 +43,21 @@ static bool included(const struct kt_job *job, const char *ns)
     return !o->ns_exclude || !any_matches(o->ns_exclude, ns);
 }
 
+/* The one include without `*`: the user says what a lone file or stream is. */
+static const char *told_name(const struct kt_job *job)
+{
+    const char *const *include = job->options.ns_include;
+    return include && include[0] && !include[1] && !strchr(include[0], '*') ? include[0] : NULL;
+}
+
 /* What a lone file or stream is called, when neither metadata beside it nor its name (if the schema knows
  * that) say it: the one include without `*`, else the schema's only namespace. NULL: cannot be told. */
 static const char *lone_name(const struct kt_job *job)
 {
-    const char *const *include = job->options.ns_include;
     if (job->command == &kt_command_rewrap)
         return job->options.key_vault_namespace;
-    if (include && include[0] && !include[1] && !strchr(include[0], '*'))
-        return include[0];
+    if (told_name(job))
+        return told_name(job);
     if (!job->schemas)
         return kt_source_name(job->source);
     return kt_schema_map_count(job->schemas) == 1 ? kt_schema_ns(kt_schema_map_at(job->schemas, 0)) : NULL;
@@ -63,7 +69,8 @@ static enum kt_status name_lone(struct kt_job *job, struct kt_error *err)
     if (kt_source_container(job->source) != KT_BSON_FILE || !entry)
         return KT_OK;
     bool by_file = entry->named == KT_NAMED_BY_FILE;
-    if (*entry->ns && (!by_file || !job->schemas || kt_schema_map_find(job->schemas, entry->ns)))
+    bool good_guess = job->schemas ? kt_schema_map_find(job->schemas, entry->ns) != NULL : !told_name(job);
+    if (*entry->ns && (!by_file || good_guess))
         return KT_OK;
     const char *name = lone_name(job);
     if (name)
