@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* First fit over chunks of 64 bytes; a byte map says which are taken. Allocations are few and long-lived
- * (keys, caches, credentials), so the simple search is never hot. */
+/* First fit over chunks of 64 bytes; a byte map says which are taken. Most allocations are few and long-lived
+ * (keys, caches, credentials); the search starts behind them, so that short-lived scratch stays cheap. */
 #include "common/secmem.h"
 
 #include <openssl/crypto.h>
@@ -17,6 +17,7 @@ enum chunk_state { CHUNK_FREE, CHUNK_HEAD, CHUNK_TAIL };
 struct kt_secmem {
     uint8_t *base;
     size_t nbytes, chunks;
+    size_t first_free; /* no chunk before this one is free */
     pthread_mutex_t lock;
     uint8_t map[];
 };
@@ -90,7 +91,7 @@ void kt_secmem_close(struct kt_secmem *pool)
 static size_t find_free(const struct kt_secmem *pool, size_t want)
 {
     size_t run = 0;
-    for (size_t i = 0; i < pool->chunks; i++) {
+    for (size_t i = pool->first_free; i < pool->chunks; i++) {
         run = pool->map[i] == CHUNK_FREE ? run + 1 : 0;
         if (run == want)
             return i + 1 - want;
@@ -108,6 +109,8 @@ void *kt_secmem_alloc(struct kt_secmem *pool, size_t nbytes)
     if (at != SIZE_MAX) {
         memset(pool->map + at, CHUNK_TAIL, want);
         pool->map[at] = CHUNK_HEAD;
+        if (at == pool->first_free)
+            pool->first_free = at + want;
     }
     pthread_mutex_unlock(&pool->lock);
     return at == SIZE_MAX ? NULL : pool->base + at * CHUNK;
@@ -124,6 +127,8 @@ void kt_secmem_free(struct kt_secmem *pool, void *p)
         end++;
     kt_wipe(p, (end - at) * CHUNK);
     memset(pool->map + at, CHUNK_FREE, end - at);
+    if (at < pool->first_free)
+        pool->first_free = at;
     pthread_mutex_unlock(&pool->lock);
 }
 

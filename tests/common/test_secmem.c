@@ -154,6 +154,36 @@ Test(secmem, a_fragmented_pool_serves_what_fits_and_joins_neighbours)
     kt_secmem_close(pool);
 }
 
+Test(secmem, random_sizes_never_overlap_and_nothing_gets_lost)
+{
+    enum { LIVE = 300 };
+    struct kt_secmem *pool = opened();
+    struct {
+        uint8_t *p;
+        size_t nbytes;
+    } live[LIVE] = {0};
+    unsigned seed = 4711;
+    for (int round = 0; round < 20000; round++) {
+        size_t i = (size_t)rand_r(&seed) % LIVE;
+        if (live[i].p) {
+            for (size_t k = 0; k < live[i].nbytes; k++)
+                cr_assert_eq(live[i].p[k], (uint8_t)i);
+            kt_secmem_free(pool, live[i].p);
+            live[i].p = NULL;
+            continue;
+        }
+        live[i].nbytes = 1 + (size_t)rand_r(&seed) % 2000;
+        live[i].p = kt_secmem_alloc(pool, live[i].nbytes);
+        cr_assert(live[i].p && all_zero(live[i].p, live[i].nbytes));
+        memset(live[i].p, (int)i, live[i].nbytes);
+    }
+    for (size_t i = 0; i < LIVE; i++)
+        kt_secmem_free(pool, live[i].p);
+    cr_expect_eq(kt_secmem_available(pool), kt_secmem_size(pool));
+    cr_expect_not_null(kt_secmem_alloc(pool, kt_secmem_size(pool)), "all of it is one piece again");
+    kt_secmem_close(pool);
+}
+
 Test(secmem, impossible_sizes_are_refused)
 {
     struct kt_secmem *pool = opened();
