@@ -38,7 +38,7 @@ struct kt_exchange {
     uint32_t retry_after_ms;
     struct kt_secbuf reply;            /* KMIP: the batch item that answers */
     enum kt_kms_reason problem_reason; /* TLS: final; NETWORK: a fault */
-    char problem[200];
+    char problem[240];
 };
 
 void kt_exchange_init(struct kt_exchange *x, struct kt_secmem *secmem);

@@ -5,6 +5,7 @@
 
 enum {
     TAG_BATCH_COUNT = 0x42000d,
+    TAG_BATCH_ERRORS = 0x42000e,
     TAG_BATCH_ITEM = 0x42000f,
     TAG_VERSION = 0x420069,
     TAG_VERSION_MAJOR = 0x42006a,
@@ -15,6 +16,7 @@ enum {
     TAG_ITEM_ID = 0x420093,
 };
 
+#define BATCH_CONTINUE 1    /* one failure does not stop the items behind it */
 #define OPERATION_NBYTES 16 /* a batch item begins with its Operation, an enumeration */
 
 static void put_header(struct kt_secbuf *out, uint32_t minor, size_t count)
@@ -24,6 +26,8 @@ static void put_header(struct kt_secbuf *out, uint32_t minor, size_t count)
     kt_ttlv_int(out, TAG_VERSION_MAJOR, 1);
     kt_ttlv_int(out, TAG_VERSION_MINOR, (int32_t)minor);
     kt_ttlv_close(out, version);
+    if (count > 1)
+        kt_ttlv_enum(out, TAG_BATCH_ERRORS, BATCH_CONTINUE);
     kt_ttlv_int(out, TAG_BATCH_COUNT, (int32_t)count);
     kt_ttlv_close(out, header);
 }
