@@ -275,6 +275,8 @@ void kt_summary_ending(struct kt_screen *screen, const struct kt_settings *setti
                        const struct kt_job_options *options, const struct kt_job_result *result,
                        const struct kt_job_progress *last, const struct kt_error *err)
 {
+    if (result->closed && result->resumed)
+        kt_screen_note(screen, "  went on from an earlier run; the time is this run's");
     switch (result->exit) {
     case 0:
         break;
@@ -298,7 +300,7 @@ void kt_summary_ending(struct kt_screen *screen, const struct kt_settings *setti
     }
     if (options->dry_run)
         kt_screen_note(screen, "Dry run: nothing was written. The same command without --dry-run does it.");
-    else if (options->kind == KT_JOB_ENCRYPT && strcmp(options->to, "-") != 0 && settings->config)
+    else if (result->exit == 0 && options->kind == KT_JOB_ENCRYPT && resumable(options) && settings->config)
         kt_screen_advice(screen, "  next   keyturn verify --config %s --from %s", settings->config,
                          options->to);
 }
