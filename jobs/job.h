@@ -12,6 +12,7 @@
 #include "keys/dek_cache.h"
 #include "keys/key_table.h"
 #include "keys/providers.h"
+#include "keys/strategy.h"
 #include "keyturn/job.h"
 
 /* One namespace that the job works on. */
@@ -62,6 +63,8 @@ struct kt_job {
     struct kt_secmem *secmem;
     struct kt_engine *engine; /* for what is done before the workers start */
     struct kt_providers *providers;
+    struct kt_kms_strategies *kms; /* NULL: local providers only */
+    struct kt_strategies strategies;
     struct kt_schema_map *schemas;
     struct kt_vault_file *vault;
     struct kt_key_table *table;

@@ -17,6 +17,9 @@ struct kt_cmk {
     char name[128];                     /* for screens */
     uint64_t matched;                   /* keys that the job is going to rewrap, by the survey */
     uint64_t rewrapped;                 /* writer's thread */
+    struct kt_cmk *to;                  /* what its keys are wrapped under afterwards; borrowed */
+    bool reencrypts;                    /* one request of the KMS makes the new wrap of the old one */
+    _Atomic uint64_t seen;              /* keys planned; decides which are proven */
     struct kt_buf probe[KT_PROBE_KEYS]; /* wrapped DEKs, to try the CMK before anything is written */
     size_t probes;
 };
@@ -27,6 +30,7 @@ struct kt_rewrap {
     struct kt_cmk *cmks; /* found by the survey */
     size_t cmks_count;
     struct kt_cmk target; /* provider NULL: each key stays under its CMK */
+    struct kt_cmk *own;   /* then: those CMKs as they are written, one for each of cmks */
     size_t keys_max;      /* keys whose plaintext a batch may hold at a time */
     struct kt_cmk_counts *result;
 };
@@ -35,6 +39,10 @@ struct kt_rewrap {
  * cannot be done: providers that are not configured, key documents that are none. */
 KT_MUST_USE enum kt_status kt_rewrap_survey(struct kt_job *job, struct kt_rewrap *rewrap,
                                             struct kt_error *err);
+
+/* Makes wrap targets of the target or, without one, of the CMKs themselves (a KMS may pin a version or make a
+ * key), and sets .to and .reencrypts of every CMK. */
+KT_MUST_USE enum kt_status kt_rewrap_aim(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err);
 
 /* Tries every source CMK with a real DEK and the target with random bytes. */
 KT_MUST_USE enum kt_status kt_rewrap_probe(struct kt_job *job, struct kt_rewrap *rewrap,
@@ -59,8 +67,19 @@ struct kt_rewrap_key {
     struct kt_key_doc key;
     uint32_t doc; /* of the batch */
     struct kt_cmk *from, *to;
-    enum kt_status status;
-    struct kt_span made; /* the new wrap */
+    bool prove;            /* old and new wrap are opened and compared */
+    enum kt_status status; /* other than KT_OK: it stays as it was, and is listed */
+    struct kt_span made;   /* the new wrap; lives until the batch is used again */
 };
+
+/* Plans a batch of key documents, and opens, wraps and proves its keys. To be called again after *parked.
+ * With a dry run it only plans. KT_OK: every key has its status. Errors go to batch->error where there is
+ * more to say. */
+KT_MUST_USE enum kt_status kt_rewrap_batch_advance(struct kt_job *job, struct kt_worker *worker,
+                                                   struct kt_job_batch *batch, bool *parked);
+
+/* The keys that match, in document order. */
+const struct kt_rewrap_key *kt_rewrap_batch_keys(const struct kt_job_batch *batch, size_t *count);
+void kt_rewrap_batch_free(struct kt_job *job, struct kt_job_batch *batch);
 
 #endif

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "jobs/rewrap.h"
@@ -29,7 +27,7 @@ enum kt_status kt_rewrap_find_provider(const struct kt_job *job, struct kt_span 
     if (!cmk->provider)
         return kt_fail(err, KT_E_NO_PROVIDER, "%s lacks provider \"%.*s\"", job->options.kms_providers.name,
                        (int)id.nbytes, (const char *)id.data);
-    cmk->strategy = kt_strategy_for(cmk->provider->kms);
+    cmk->strategy = kt_strategies_find(&job->strategies, cmk->provider);
     if (!cmk->strategy)
         return kt_fail(err, KT_E_NO_PROVIDER,
                        "this build of keyturn has no way to the KMS of provider \"%s\"", cmk->provider->id);
@@ -106,21 +104,31 @@ static enum kt_status survey_source(struct kt_job *job, struct kt_rewrap *rewrap
     }
 }
 
+static const char *provider_id(const struct kt_cmk *cmk, bson_t *view)
+{
+    bson_iter_t iter;
+    return bson_init_static(view, cmk->master_key.data, cmk->master_key.nbytes) &&
+                   bson_iter_init_find(&iter, view, "provider") && BSON_ITER_HOLDS_UTF8(&iter)
+               ? bson_iter_utf8(&iter, NULL)
+               : "";
+}
+
 /* All that is missing in one message would be long: the first, and how many keys need it. */
 static enum kt_status all_providers_known(struct kt_job *job, const struct kt_rewrap *rewrap,
                                           struct kt_error *err)
 {
     for (size_t i = 0; i < rewrap->cmks_count; i++) {
         const struct kt_cmk *cmk = &rewrap->cmks[i];
+        bson_t view;
         if (cmk->strategy)
             continue;
-        if (cmk->provider)
-            return kt_fail(
-                err, KT_E_NO_PROVIDER,
-                "this build of keyturn has no way to the KMS of provider \"%s\"; %llu DEKs need it",
-                cmk->provider->id, (unsigned long long)cmk->matched);
-        return kt_fail(err, KT_E_NO_PROVIDER, "%s lacks the provider of %s; %llu DEKs need it",
-                       job->options.kms_providers.name, cmk->name, (unsigned long long)cmk->matched);
+        const char *id = provider_id(cmk, &view);
+        unsigned long long keys = (unsigned long long)cmk->matched;
+        const char *form =
+            cmk->provider
+                ? "%s: this build of keyturn has no way to the KMS of provider \"%s\"; %llu DEKs need it"
+                : "%s lacks provider \"%s\"; %llu DEKs need it";
+        return kt_fail(err, KT_E_NO_PROVIDER, form, job->options.kms_providers.name, id, keys);
     }
     return KT_OK;
 }
@@ -136,98 +144,4 @@ enum kt_status kt_rewrap_survey(struct kt_job *job, struct kt_rewrap *rewrap, st
     kt_region_free(&region);
     kt_source_close(source);
     return status == KT_OK ? all_providers_known(job, rewrap, err) : status;
-}
-
-/* A strategy's answer, waited for. */
-struct answer {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
-};
-
-static void answer_done(struct kt_wrap_batch *batch)
-{
-    struct answer *answer = batch->context;
-    pthread_mutex_lock(&answer->lock);
-    answer->done = true;
-    pthread_cond_signal(&answer->changed);
-    pthread_mutex_unlock(&answer->lock);
-}
-
-typedef enum kt_status (*strategy_fn)(const struct kt_strategy *strategy, struct kt_engine *engine,
-                                      struct kt_wrap_batch *batch);
-
-static enum kt_status ask(struct kt_job *job, const struct kt_cmk *cmk, strategy_fn run,
-                          struct kt_wrap_item *item)
-{
-    struct answer answer = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
-    struct kt_wrap_batch batch = {
-        .items = item, .count = 1, .provider = cmk->provider, .done = answer_done, .context = &answer};
-    item->master_key = kt_span_of(cmk->master_key.data, cmk->master_key.nbytes);
-    enum kt_status status = run(cmk->strategy, job->engine, &batch);
-    if (status != KT_OK)
-        return status;
-    pthread_mutex_lock(&answer.lock);
-    while (!answer.done)
-        pthread_cond_wait(&answer.changed, &answer.lock);
-    pthread_mutex_unlock(&answer.lock);
-    return item->status;
-}
-
-/* One DEK that opens is enough: a single damaged one must not stop the others. */
-static enum kt_status probe_source(struct kt_job *job, const struct kt_cmk *cmk, uint8_t *dek,
-                                   struct kt_error *err)
-{
-    const char *reason = NULL;
-    enum kt_status status = KT_OK;
-    for (size_t i = 0; i < cmk->probes; i++) {
-        struct kt_wrap_item item = {.wrapped = kt_span_of(cmk->probe[i].data, cmk->probe[i].nbytes),
-                                    .dek = dek};
-        status = ask(job, cmk, cmk->strategy->unwrap, &item);
-        if (status == KT_OK)
-            return KT_OK;
-        reason = item.reason;
-    }
-    if (status == KT_OK)
-        return KT_OK;
-    return kt_fail(err, status, "%s does not open the DEKs that it is said to wrap (%zu tried): %s",
-                   cmk->name, cmk->probes, reason ? reason : kt_status_text(status));
-}
-
-static enum kt_status probe_target(struct kt_job *job, const struct kt_cmk *cmk, uint8_t *dek,
-                                   struct kt_error *err)
-{
-    uint8_t *again = dek + KT_DEK_NBYTES;
-    struct kt_buf made = {0};
-    enum kt_status status = kt_buf_reserve(&made, cmk->strategy->wrapped_nbytes_max);
-    if (status == KT_OK && RAND_bytes(dek, KT_DEK_NBYTES) != 1)
-        status = KT_E_INTERNAL;
-    struct kt_wrap_item item = {.dek = dek, .made = made.data, .made_capacity = (uint32_t)made.capacity};
-    if (status == KT_OK)
-        status = ask(job, cmk, cmk->strategy->wrap, &item);
-    struct kt_wrap_item back = {.wrapped = kt_span_of(made.data, item.made_nbytes), .dek = again};
-    if (status == KT_OK)
-        status = ask(job, cmk, cmk->strategy->unwrap, &back);
-    if (status == KT_OK && CRYPTO_memcmp(dek, again, KT_DEK_NBYTES) != 0)
-        status = KT_E_KEY;
-    kt_buf_free(&made);
-    if (status == KT_OK)
-        return KT_OK;
-    const char *reason = item.reason ? item.reason : back.reason;
-    return kt_fail(err, status, "the target %s was tried with random bytes and does not wrap and unwrap: %s",
-                   cmk->name, reason ? reason : kt_status_text(status));
-}
-
-enum kt_status kt_rewrap_probe(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
-{
-    uint8_t *deks = kt_secmem_alloc(job->secmem, 2 * KT_DEK_NBYTES);
-    enum kt_status status = deks ? KT_OK : kt_fail(err, KT_E_NOMEM, "locked memory ran out");
-    for (size_t i = 0; i < rewrap->cmks_count && status == KT_OK; i++)
-        status = probe_source(job, &rewrap->cmks[i], deks, err);
-    if (status == KT_OK && rewrap->target.provider)
-        status = probe_target(job, &rewrap->target, deks, err);
-    for (size_t i = 0; i < rewrap->cmks_count && status == KT_OK && !rewrap->target.provider; i++)
-        status = probe_target(job, &rewrap->cmks[i], deks, err);
-    kt_secmem_free(job->secmem, deks);
-    return status;
 }

@@ -104,6 +104,7 @@ static enum kt_status open_keys(struct kt_job *job, struct kt_error *err)
     struct kt_key_table_options options = {.providers = job->providers,
                                            .secmem = job->secmem,
                                            .source = kt_vault_file_source(job->vault),
+                                           .strategies = job->strategies,
                                            .log = job->log};
     status = kt_key_table_new(&job->table, &options, job->engine, err);
     /* decrypt takes the keys that the payloads name; one that the schema names need not be there. */

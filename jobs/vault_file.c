@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "io/store.h"
 
 #define READ_NBYTES ((size_t)1 << 20)
+/* Key documents are rarely longer; one read fetches them. */
+#define USUAL_NBYTES ((size_t)1024)
 
 /* One key document: 16 bytes of id, and where it lies. */
 struct by_id {
@@ -69,6 +72,15 @@ static bool grow(void **array, size_t *capacity, size_t count, size_t item_nbyte
     return true;
 }
 
+static void fit(void **array, size_t *capacity, size_t count, size_t item_nbytes)
+{
+    void *smaller = count ? realloc(*array, count * item_nbytes) : NULL;
+    if (!smaller)
+        return;
+    *array = smaller;
+    *capacity = count;
+}
+
 static enum kt_status index_key(struct kt_vault_file *vault, const struct kt_key_doc *key, uint64_t at)
 {
     struct kt_span name;
@@ -86,22 +98,26 @@ static enum kt_status index_key(struct kt_vault_file *vault, const struct kt_key
     return KT_OK;
 }
 
+/* A vault with a document that drivers would refuse is broken, or no key vault at all: better said at once
+ * than later as a missing key. */
 static enum kt_status index_piece(struct kt_vault_file *vault, const uint8_t *docs,
-                                  const struct kt_piece *piece)
+                                  const struct kt_piece *piece, struct kt_error *err)
 {
     struct kt_key_doc key;
+    struct kt_error why;
     uint32_t nbytes;
     for (size_t at = 0; at < piece->nbytes; at += nbytes) {
         nbytes = kt_load_le32(docs + at);
-        /* What is no key document cannot be named by a value: it is nobody's key. */
-        if (kt_key_doc_parse(kt_span_of(docs + at, nbytes), &key, NULL) != KT_OK)
-            continue;
+        enum kt_status status = kt_key_doc_parse(kt_span_of(docs + at, nbytes), &key, &why);
+        if (status != KT_OK)
+            return kt_fail(err, status, "%s: offset %" PRIu64 ": %s; is this the key vault?", vault->name,
+                           piece->at + at, why.message);
         uint64_t where = vault->fd >= 0 ? piece->at + at : vault->kept.nbytes;
-        enum kt_status status = index_key(vault, &key, where);
+        status = index_key(vault, &key, where);
         if (status == KT_OK && vault->fd < 0)
             status = kt_buf_append(&vault->kept, docs + at, nbytes);
         if (status != KT_OK)
-            return status;
+            return kt_fail(err, status, "memory ran out");
     }
     return KT_OK;
 }
@@ -130,9 +146,9 @@ static enum kt_status read_all(struct kt_vault_file *vault, struct kt_source *so
             return status;
         if (piece.kind != KT_PIECE_DOCS || piece.entry != wanted)
             continue;
-        status = index_piece(vault, region->data, &piece);
+        status = index_piece(vault, region->data, &piece, err);
         if (status != KT_OK)
-            return kt_fail(err, status, "memory ran out");
+            return status;
     }
 }
 
@@ -152,6 +168,8 @@ static enum kt_status index_source(struct kt_vault_file *vault, struct kt_source
     if (status == KT_OK)
         status = read_all(vault, source, i, &region, err);
     kt_region_free(&region);
+    fit((void **)&vault->ids, &vault->ids_capacity, vault->ids_count, sizeof *vault->ids);
+    fit((void **)&vault->names, &vault->names_capacity, vault->names_count, sizeof *vault->names);
     if (vault->ids_count)
         qsort(vault->ids, vault->ids_count, sizeof *vault->ids, compare_id);
     if (vault->names_count)
@@ -197,41 +215,52 @@ void kt_vault_file_close(struct kt_vault_file *vault)
     free(vault);
 }
 
-static enum kt_status read_at(struct kt_vault_file *vault, uint64_t at, void *data, size_t nbytes,
-                              struct kt_error *err)
+/* Reads until `least` bytes are there, at most nbytes, and gives how many in *got. */
+static enum kt_status read_at(struct kt_vault_file *vault, uint64_t at, size_t least, size_t nbytes,
+                              size_t *got, struct kt_error *err)
 {
-    for (size_t done = 0; done < nbytes;) {
-        ssize_t n = pread(vault->fd, (uint8_t *)data + done, nbytes - done, (off_t)(at + done));
+    vault->scratch.nbytes = 0;
+    enum kt_status status = kt_buf_reserve(&vault->scratch, nbytes);
+    if (status != KT_OK)
+        return kt_fail(err, status, "memory ran out");
+    for (*got = 0; *got < least;) {
+        ssize_t n = pread(vault->fd, vault->scratch.data + *got, nbytes - *got, (off_t)(at + *got));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return kt_fail(err, KT_E_IO, "%s: %s", vault->name, strerror(errno));
         if (n == 0)
             return kt_fail(err, KT_E_IO, "%s: it became shorter while it was read", vault->name);
-        done += (size_t)n;
+        *got += (size_t)n;
     }
     return KT_OK;
+}
+
+static enum kt_status parse_again(struct kt_vault_file *vault, struct kt_span doc, struct kt_key_doc *key,
+                                  struct kt_error *err)
+{
+    if (kt_key_doc_parse(doc, key, NULL) == KT_OK)
+        return KT_OK;
+    return kt_fail(err, KT_E_IO, "%s: it was changed while it was read", vault->name);
 }
 
 static enum kt_status document_at(struct kt_vault_file *vault, uint64_t at, struct kt_key_doc *key,
                                   struct kt_error *err)
 {
-    uint8_t head[4];
     if (vault->fd < 0) {
         const uint8_t *doc = vault->kept.data + at;
-        return kt_key_doc_parse(kt_span_of(doc, kt_load_le32(doc)), key, err);
+        return parse_again(vault, kt_span_of(doc, kt_load_le32(doc)), key, err);
     }
-    enum kt_status status = read_at(vault, at, head, sizeof head, err);
+    size_t got;
+    enum kt_status status = read_at(vault, at, 5, USUAL_NBYTES, &got, err);
     if (status != KT_OK)
         return status;
-    uint32_t nbytes = kt_load_le32(head);
+    uint32_t nbytes = kt_load_le32(vault->scratch.data);
     if (nbytes < 5 || nbytes > KT_DOC_READ_MAX_NBYTES)
         return kt_fail(err, KT_E_IO, "%s: it was changed while it was read", vault->name);
-    vault->scratch.nbytes = 0;
-    status = kt_buf_reserve(&vault->scratch, nbytes);
-    if (status == KT_OK)
-        status = read_at(vault, at, vault->scratch.data, nbytes, err);
-    return status == KT_OK ? kt_key_doc_parse(kt_span_of(vault->scratch.data, nbytes), key, err) : status;
+    if (got < nbytes)
+        status = read_at(vault, at, nbytes, nbytes, &got, err);
+    return status == KT_OK ? parse_again(vault, kt_span_of(vault->scratch.data, nbytes), key, err) : status;
 }
 
 /* Calls found for every document of a run of equal index entries. */

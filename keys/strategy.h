@@ -15,6 +15,7 @@
 struct kt_wrap_item {
     struct kt_span wrapped;
     struct kt_span master_key; /* BSON, normalised */
+    struct kt_span source;     /* rewrap only: the masterKey that `wrapped` is under */
     uint8_t *dek;
     uint8_t *made;
     uint32_t made_capacity, made_nbytes;
@@ -41,6 +42,23 @@ struct kt_strategy {
     enum kt_status (*wrap)(const struct kt_strategy *strategy, struct kt_engine *engine,
                            struct kt_wrap_batch *batch);
     void *state;
+
+    /* All below may be NULL: the engine alone does the work. */
+
+    /* A wrap under `source` becomes one under master_key without its DEK ever being seen; where can_rewrap
+     * says so (for the source's provider and masterKey, and the target's). */
+    enum kt_status (*rewrap)(const struct kt_strategy *strategy, struct kt_engine *engine,
+                             struct kt_wrap_batch *batch);
+    bool (*can_rewrap)(const struct kt_strategy *strategy, const struct kt_provider *from,
+                       struct kt_span from_master_key, struct kt_span to_master_key);
+
+    /* Makes a wrap target of a masterKey: pins an Azure key's version, gives KMIP a key. Appends the document
+     * to out. Waits. KT_OK, or why it cannot be used. */
+    enum kt_status (*resolve)(const struct kt_strategy *strategy, struct kt_span master_key,
+                              struct kt_buf *out, struct kt_error *err);
+
+    /* Whether opening one more wrap takes a request: proofs are then made for a sample. */
+    bool (*unwrap_asks)(const struct kt_strategy *strategy, struct kt_span master_key);
 };
 
 /* provider "local": the same AEAD as values, no AAD, 160 bytes. Stateless; items of a batch go through the
