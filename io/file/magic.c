@@ -7,12 +7,19 @@
 #define ZSTD_SKIPPABLE 0x184D2A50u /* RFC 8878 section 3.1.2; the low four bits are free */
 #define ARCHIVE_MAGIC 0x8199E26Du
 
-/* Would zlib take this as the start of a gzip stream? */
-static bool inflates(struct kt_span head)
+#define GZIP_HEADER_NBYTES 10u /* RFC 1952 section 2.3, without flags */
+
+static bool is_bson_type(uint8_t type)
+{
+    return (type >= 0x01 && type <= 0x13) || type == 0x7f || type == 0xff;
+}
+
+/* Would zlib take this as the start of deflated data? */
+static bool inflates(struct kt_span data)
 {
     uint8_t sink[1024];
-    z_stream z = {.next_in = (Bytef *)head.data, .avail_in = (uInt)head.nbytes};
-    if (inflateInit2(&z, MAX_WBITS + 16) != Z_OK)
+    z_stream z = {.next_in = (Bytef *)data.data, .avail_in = (uInt)data.nbytes};
+    if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
         return true;
     int rc;
     do {
@@ -24,14 +31,17 @@ static bool inflates(struct kt_span head)
     return rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR;
 }
 
-/* RFC 1952 section 2.3: 1f 8b, method 8 (deflate), flags. With no flags set the same four bytes are the
- * length of a BSON document of 559,903 bytes; only then the rest decides. */
+/* RFC 1952 section 2.3: 1f 8b, method 8 (deflate), flags, four bytes of time. With no flags set the first
+ * four bytes are the length of a BSON document of 559,903 bytes too. Most writers leave the time 0, where the
+ * document would have its first element's type; where it could be one, the data decides. */
 static bool is_gzip(struct kt_span head)
 {
     const uint8_t *p = head.data;
     if (head.nbytes < 4 || p[0] != 0x1f || p[1] != 0x8b || p[2] != 8)
         return false;
-    return p[3] != 0 || inflates(head);
+    if (p[3] != 0 || head.nbytes <= GZIP_HEADER_NBYTES || !is_bson_type(p[4]))
+        return true;
+    return inflates(kt_span_skip(head, GZIP_HEADER_NBYTES));
 }
 
 enum kt_codec kt_magic_codec(struct kt_span head)

@@ -66,7 +66,8 @@ static enum kt_status split_name(struct kt_part *part, const char *name, struct 
     part->final = folder ? strdup(base) : NULL;
     bool ok = part->final && asprintf(&part->label, "%s.part", folder) > 0 &&
               asprintf(&part->name, "%s.part", base) > 0 &&
-              asprintf(&part->checkpoint, "%s.part.checkpoint", base) > 0;
+              asprintf(&part->checkpoint, "%s.part.checkpoint", base) > 0 &&
+              asprintf(&part->fresh, "%s.part.checkpoint.new", base) > 0;
     enum kt_status status = KT_OK;
     if (!ok)
         status = kt_fail(err, KT_E_NOMEM, "%s: memory ran out", name);
@@ -172,6 +173,12 @@ static enum kt_status sync_parent(const struct kt_part *part, struct kt_error *e
     return kt_fail(err, KT_E_IO, "%s: its folder cannot be made durable: %s", part->label, strerror(errno));
 }
 
+static void remove_checkpoint(const struct kt_part *part)
+{
+    unlinkat(part->parent, part->fresh, 0);
+    unlinkat(part->parent, part->checkpoint, 0);
+}
+
 enum kt_status kt_part_publish(struct kt_part *part, struct kt_error *err)
 {
     int rc = renameat2(part->parent, part->name, part->parent, part->final, RENAME_NOREPLACE);
@@ -190,7 +197,7 @@ enum kt_status kt_part_publish(struct kt_part *part, struct kt_error *err)
         return kt_fail(err, KT_E_IO, "%s: complete, but cannot be renamed: %s", part->label, strerror(errno));
     enum kt_status status = sync_parent(part, err);
     if (status == KT_OK)
-        unlinkat(part->parent, part->checkpoint, 0);
+        remove_checkpoint(part);
     return status;
 }
 
@@ -213,7 +220,7 @@ void kt_part_discard(struct kt_part *part)
     if (part->is_folder && kt_part_clear(part, NULL) != KT_OK)
         return;
     unlinkat(part->parent, part->name, part->is_folder ? AT_REMOVEDIR : 0);
-    unlinkat(part->parent, part->checkpoint, 0);
+    remove_checkpoint(part);
 }
 
 void kt_part_close(struct kt_part *part)
@@ -226,5 +233,6 @@ void kt_part_close(struct kt_part *part)
     free(part->name);
     free(part->final);
     free(part->checkpoint);
+    free(part->fresh);
     *part = (struct kt_part){.parent = -1, .fd = -1};
 }

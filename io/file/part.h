@@ -22,6 +22,7 @@ struct kt_part {
     bool is_empty;                   /* when it was opened */
     char *label;                     /* NAME.part as the user would write it, for messages */
     char *name, *final, *checkpoint; /* NAME.part, NAME, NAME.part.checkpoint below parent */
+    char *fresh;                     /* NAME.part.checkpoint.new: a checkpoint while it is written */
 };
 
 /* KT_E_EXISTS (NAME is there), KT_E_BUSY, KT_E_USAGE (no such folder to write to, or NAME.part is of the

@@ -19,14 +19,13 @@ static enum kt_status cannot_store(const struct kt_part *part, struct kt_error *
                    part->label, strerror(errno));
 }
 
-static enum kt_status write_new(struct kt_part *part, const char *name, const bson_t *doc,
-                                struct kt_error *err)
+static enum kt_status write_new(struct kt_part *part, const bson_t *doc, struct kt_error *err)
 {
-    int fd = openat(part->parent, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(part->parent, part->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return cannot_store(part, err);
     struct kt_output *out;
-    enum kt_status status = kt_output_open(&out, fd, 0, KT_CODEC_NONE, name, err);
+    enum kt_status status = kt_output_open(&out, fd, 0, KT_CODEC_NONE, part->fresh, err);
     if (status != KT_OK)
         return status;
     uint8_t sum[8];
@@ -48,17 +47,13 @@ static enum kt_status write_new(struct kt_part *part, const char *name, const bs
 
 enum kt_status kt_part_store(struct kt_part *part, const bson_t *doc, struct kt_error *err)
 {
-    char *fresh = NULL;
-    if (asprintf(&fresh, "%s.new", part->checkpoint) < 0)
-        return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", part->label);
-    enum kt_status status = write_new(part, fresh, doc, err);
-    if (status == KT_OK && renameat(part->parent, fresh, part->parent, part->checkpoint) != 0)
+    enum kt_status status = write_new(part, doc, err);
+    if (status == KT_OK && renameat(part->parent, part->fresh, part->parent, part->checkpoint) != 0)
         status = cannot_store(part, err);
     if (status == KT_OK && fsync(part->parent) != 0 && errno != EINVAL)
         status = cannot_store(part, err);
     if (status != KT_OK)
-        unlinkat(part->parent, fresh, 0);
-    free(fresh);
+        unlinkat(part->parent, part->fresh, 0);
     return status;
 }
 

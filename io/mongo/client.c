@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/mongo/client.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mongo/fault.h"
+
+struct kt_mongo {
+    char *uri;
+    char name[128];
+    mongoc_client_pool_t *pool;
+    enum kt_topology topology;
+    int version;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* The driver's own log would go to stderr, which belongs to the program. */
+static void start_driver(void)
+{
+    mongoc_init();
+    mongoc_log_set_handler(NULL, NULL);
+}
+
+bool kt_mongo_is_uri(const char *name)
+{
+    return name && (strncmp(name, "mongodb://", 10) == 0 || strncmp(name, "mongodb+srv://", 14) == 0);
+}
+
+bool kt_ns_split(const char *ns, char db[64], const char **coll)
+{
+    const char *dot = strchr(ns, '.');
+    if (!dot || dot == ns || dot[1] == 0 || dot - ns > 63)
+        return false;
+    memcpy(db, ns, (size_t)(dot - ns));
+    db[dot - ns] = 0;
+    *coll = dot + 1;
+    return true;
+}
+
+mongoc_client_t *kt_mongo_borrow(struct kt_mongo *mongo)
+{
+    return mongoc_client_pool_pop(mongo->pool);
+}
+
+void kt_mongo_give_back(struct kt_mongo *mongo, mongoc_client_t *client)
+{
+    if (client)
+        mongoc_client_pool_push(mongo->pool, client);
+}
+
+enum kt_topology kt_mongo_topology(const struct kt_mongo *mongo)
+{
+    return mongo->topology;
+}
+
+const char *kt_mongo_name(const struct kt_mongo *mongo)
+{
+    return mongo->name;
+}
+
+const char *kt_mongo_uri(const struct kt_mongo *mongo)
+{
+    return mongo->uri;
+}
+
+int kt_mongo_version(const struct kt_mongo *mongo)
+{
+    return mongo->version;
+}
+
+enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_t *command,
+                             const bson_t *opts, bson_t *reply, struct kt_error *err)
+{
+    bson_error_t error = {0};
+    struct kt_fault fault;
+    char doing[80];
+    mongoc_client_t *client = kt_mongo_borrow(mongo);
+    bool ok = mongoc_client_read_command_with_opts(client, db, command, NULL, opts, reply, &error);
+    kt_mongo_give_back(mongo, client);
+    if (ok)
+        return KT_OK;
+    bson_iter_t iter;
+    kt_fault_read(&fault, reply, &error);
+    bool named = bson_iter_init(&iter, command) && bson_iter_next(&iter);
+    snprintf(doing, sizeof doing, "%s", named ? bson_iter_key(&iter) : "a command");
+    return kt_fault_fail(&fault, mongo->name, doing, false, err);
+}
+
+enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson_t *command, bson_t *reply,
+                              int *code, struct kt_error *err)
+{
+    bson_error_t error = {0};
+    struct kt_fault fault;
+    bson_t opts = BSON_INITIALIZER, concern;
+    mongoc_client_t *client = kt_mongo_borrow(mongo);
+    bson_append_document_begin(&opts, "writeConcern", -1, &concern);
+    BSON_APPEND_UTF8(&concern, "w", "majority");
+    bson_append_document_end(&opts, &concern);
+    bool ok = mongoc_client_write_command_with_opts(client, db, command, &opts, reply, &error);
+    kt_mongo_give_back(mongo, client);
+    bson_destroy(&opts);
+    kt_fault_read(&fault, reply, ok ? NULL : &error);
+    if (code)
+        *code = fault.code;
+    if (ok && !fault.code)
+        return KT_OK;
+    bson_iter_t iter;
+    bool named = bson_iter_init(&iter, command) && bson_iter_next(&iter);
+    return kt_fault_fail(&fault, mongo->name, named ? bson_iter_key(&iter) : "a command", false, err);
+}
+
+static enum kt_status drain(struct kt_mongo *mongo, mongoc_cursor_t *cursor, const char *doing,
+                            kt_each_fn each, void *context, struct kt_error *err)
+{
+    const bson_t *doc, *reply = NULL;
+    bson_error_t error = {0};
+    struct kt_fault fault;
+    enum kt_status status = KT_OK;
+    while (status == KT_OK && mongoc_cursor_next(cursor, &doc))
+        status = each(context, doc, err);
+    if (status == KT_OK && mongoc_cursor_error_document(cursor, &error, &reply)) {
+        kt_fault_read(&fault, reply, &error);
+        status = kt_fault_fail(&fault, mongo->name, doing, false, err);
+    }
+    mongoc_cursor_destroy(cursor);
+    return status;
+}
+
+static mongoc_collection_t *majority_collection(mongoc_client_t *client, const char *ns)
+{
+    char db[64];
+    const char *name;
+    if (!kt_ns_split(ns, db, &name))
+        return NULL;
+    mongoc_collection_t *coll = mongoc_client_get_collection(client, db, name);
+    mongoc_read_concern_t *concern = mongoc_read_concern_new();
+    mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+    mongoc_collection_set_read_concern(coll, concern);
+    mongoc_read_concern_destroy(concern);
+    return coll;
+}
+
+static enum kt_status run_cursor(struct kt_mongo *mongo, const char *ns, const bson_t *what,
+                                 const bson_t *opts, bool aggregate, kt_each_fn each, void *context,
+                                 struct kt_error *err)
+{
+    char doing[400];
+    mongoc_client_t *client = kt_mongo_borrow(mongo);
+    mongoc_collection_t *coll = majority_collection(client, ns);
+    if (!coll) {
+        kt_mongo_give_back(mongo, client);
+        return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
+    }
+    mongoc_cursor_t *cursor = aggregate
+                                  ? mongoc_collection_aggregate(coll, MONGOC_QUERY_NONE, what, opts, NULL)
+                                  : mongoc_collection_find_with_opts(coll, what, opts, NULL);
+    snprintf(doing, sizeof doing, "reading %s", ns);
+    enum kt_status status = drain(mongo, cursor, doing, each, context, err);
+    mongoc_collection_destroy(coll);
+    kt_mongo_give_back(mongo, client);
+    return status;
+}
+
+enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns, const bson_t *filter, const bson_t *opts,
+                             kt_each_fn each, void *context, struct kt_error *err)
+{
+    return run_cursor(mongo, ns, filter, opts, false, each, context, err);
+}
+
+enum kt_status kt_mongo_aggregate(struct kt_mongo *mongo, const char *ns, const bson_t *pipeline,
+                                  const bson_t *opts, kt_each_fn each, void *context, struct kt_error *err)
+{
+    return run_cursor(mongo, ns, pipeline, opts, true, each, context, err);
+}
+
+enum kt_status kt_mongo_kill_sessions(struct kt_mongo *mongo, const uint8_t *ids, size_t count,
+                                      struct kt_error *err)
+{
+    bson_t command = BSON_INITIALIZER, list, item, reply;
+    if (count == 0)
+        return KT_OK;
+    bson_append_array_begin(&command, "killSessions", -1, &list);
+    for (size_t i = 0; i < count; i++) {
+        char number[16];
+        const char *key;
+        bson_uint32_to_string((uint32_t)i, &key, number, sizeof number);
+        BSON_APPEND_DOCUMENT_BEGIN(&list, key, &item);
+        BSON_APPEND_BINARY(&item, "id", BSON_SUBTYPE_UUID, ids + 16 * i, 16);
+        bson_append_document_end(&list, &item);
+    }
+    bson_append_array_end(&command, &list);
+    enum kt_status status = kt_mongo_read(mongo, "admin", &command, NULL, &reply, err);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return status;
+}
+
+static int version_of(const bson_t *reply)
+{
+    bson_iter_t list, item;
+    int version = 0, parts = 0;
+    if (bson_iter_init_find(&list, reply, "versionArray") && bson_iter_recurse(&list, &item))
+        for (; parts < 3 && bson_iter_next(&item); parts++)
+            version = version * 100 + (int)bson_iter_as_int64(&item);
+    return parts == 3 ? version : 0;
+}
+
+static void take_hello(struct kt_mongo *mongo, const bson_t *reply, const mongoc_uri_t *uri)
+{
+    bson_iter_t iter;
+    const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
+    mongo->topology = KT_STANDALONE;
+    snprintf(mongo->name, sizeof mongo->name, "%s", host ? host->host_and_port : "the server");
+    if (bson_iter_init_find(&iter, reply, "setName") && BSON_ITER_HOLDS_UTF8(&iter)) {
+        mongo->topology = KT_REPLICA_SET;
+        snprintf(mongo->name, sizeof mongo->name, "%s", bson_iter_utf8(&iter, NULL));
+    } else if (bson_iter_init_find(&iter, reply, "msg") && BSON_ITER_HOLDS_UTF8(&iter) &&
+               strcmp(bson_iter_utf8(&iter, NULL), "isdbgrid") == 0)
+        mongo->topology = KT_SHARDED;
+}
+
+static enum kt_status ask_who(struct kt_mongo *mongo, const mongoc_uri_t *uri, struct kt_error *err)
+{
+    bson_t command, reply;
+    const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
+    snprintf(mongo->name, sizeof mongo->name, "%s", host ? host->host_and_port : mongoc_uri_get_srv_hostname(uri));
+    bson_init(&command);
+    BSON_APPEND_INT32(&command, "hello", 1);
+    enum kt_status status = kt_mongo_read(mongo, "admin", &command, NULL, &reply, err);
+    if (status == KT_OK)
+        take_hello(mongo, &reply, uri);
+    bson_destroy(&reply);
+    bson_reinit(&command);
+    if (status == KT_OK) {
+        BSON_APPEND_INT32(&command, "buildInfo", 1);
+        status = kt_mongo_read(mongo, "admin", &command, NULL, &reply, err);
+        mongo->version = status == KT_OK ? version_of(&reply) : 0;
+        bson_destroy(&reply);
+    }
+    bson_destroy(&command);
+    return status;
+}
+
+enum kt_status kt_mongo_open(struct kt_mongo **out, const char *uri_text, const char *what, unsigned clients,
+                             struct kt_error *err)
+{
+    bson_error_t error = {0};
+    *out = NULL;
+    pthread_once(&once, start_driver);
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(uri_text, &error);
+    if (!uri)
+        return kt_fail(err, KT_E_USAGE, "%s: the connection string is not understood: %s", what,
+                       strchr(uri_text, '@') ? "see the drivers' documentation of its form" : error.message);
+    struct kt_mongo *mongo = calloc(1, sizeof *mongo);
+    mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_APPNAME, "keyturn");
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
+    if (mongo)
+        mongo->uri = strdup(uri_text);
+    if (mongo)
+        mongo->pool = mongoc_client_pool_new_with_error(uri, &error);
+    enum kt_status status = KT_OK;
+    if (!mongo || !mongo->uri)
+        status = kt_fail(err, KT_E_NOMEM, "memory ran out");
+    else if (!mongo->pool)
+        status = kt_fail(err, KT_E_USAGE, "%s: %s", what, error.message);
+    if (status == KT_OK) {
+        mongoc_client_pool_set_error_api(mongo->pool, MONGOC_ERROR_API_VERSION_2);
+        status = ask_who(mongo, uri, err);
+    }
+    mongoc_uri_destroy(uri);
+    if (status != KT_OK) {
+        kt_mongo_close(mongo);
+        return status;
+    }
+    *out = mongo;
+    return KT_OK;
+}
+
+void kt_mongo_close(struct kt_mongo *mongo)
+{
+    if (!mongo)
+        return;
+    if (mongo->pool)
+        mongoc_client_pool_destroy(mongo->pool);
+    free(mongo->uri);
+    free(mongo);
+}
