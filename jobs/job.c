@@ -11,6 +11,7 @@
 #include "jobs/oplog.h"
 #include "jobs/resume.h"
 #include "jobs/setup.h"
+#include "keys/strategy_kms.h"
 
 /* Failed documents that are also logged; the file has them all. */
 #define LOGGED_FAILURES 10
@@ -169,6 +170,18 @@ static int exit_of(const struct kt_job *job, enum kt_status status)
     }
 }
 
+static void fill_kms(struct kt_job *job, struct kt_kms_counts *counts)
+{
+    struct kt_kms_stats stats;
+    job->result.has_kms = kt_kms_strategies_stats(job->kms, &stats);
+    if (job->result.has_kms)
+        *counts = (struct kt_kms_counts){.calls = stats.requests,
+                                         .retries = stats.retries,
+                                         .throttled = stats.throttled,
+                                         .p50_ms = stats.p50_ms,
+                                         .p99_ms = stats.p99_ms};
+}
+
 static void fill_result(struct kt_job *job, enum kt_status status)
 {
     struct kt_job_result *result = &job->result;
@@ -178,6 +191,7 @@ static void fill_result(struct kt_job *job, enum kt_status status)
     result->backend = kt_engine_backend(job->engine);
     result->threads = job->threads;
     result->warnings = (const char *const *)job->warnings;
+    fill_kms(job, &result->kms);
     result->failures_file = kt_failures_first_name(&job->failures);
     for (size_t i = 0; i < job->namespaces_count; i++) {
         struct kt_namespace *ns = &job->namespaces[i];
@@ -222,12 +236,16 @@ void kt_job_stop(struct kt_job *job)
 void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)
 {
     struct kt_team *team = &job->team;
+    struct kt_kms_stats stats = {0};
+    kt_kms_strategies_stats(job->kms, &stats);
     *progress = (struct kt_job_progress){.documents = atomic_load(&team->documents),
                                          .values = atomic_load(&team->values),
                                          .failed = atomic_load(&team->failed),
                                          .nbytes_done = atomic_load(&team->nbytes_done),
                                          .nbytes_total = atomic_load(&team->nbytes_total),
                                          .seconds = (double)(kt_clock_ns() - job->started_ns) / 1e9,
+                                         .throttled = stats.throttled,
+                                         .in_flight = stats.in_flight,
                                          .waiting_for = kt_team_waiting_for(team)};
 }
 

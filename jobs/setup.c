@@ -11,6 +11,7 @@
 #include "jobs/only.h"
 #include "jobs/resume.h"
 #include "jobs/vault_file.h"
+#include "keys/strategy_kms.h"
 
 #define THREADS_MAX 256
 #define CACHE_SLOTS_MAX 1024
@@ -75,6 +76,18 @@ static int usable_cores(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+static enum kt_status open_kms(struct kt_job *job, struct kt_error *err)
+{
+    struct kt_kms_options options = {.secmem = job->secmem,
+                                     .log = job->log,
+                                     .concurrency = job->options.kms_concurrency,
+                                     .rate = job->options.kms_rate};
+    enum kt_status status = kt_kms_strategies_new(&job->kms, job->providers, &options, err);
+    if (status == KT_OK)
+        job->strategies = kt_kms_strategies_all(job->kms);
+    return status;
+}
+
 static enum kt_status open_ground(struct kt_job *job, struct kt_error *err)
 {
     struct kt_job_options *o = &job->options;
@@ -88,6 +101,8 @@ static enum kt_status open_ground(struct kt_job *job, struct kt_error *err)
     if (status == KT_OK)
         status = kt_providers_new(&job->providers, o->kms_providers.bson, o->tls_options.bson,
                                   o->kms_providers.name, job->secmem, job->engine, err);
+    if (status == KT_OK)
+        status = open_kms(job, err);
     if (status == KT_OK && o->schema_map.bson.data)
         status = kt_schema_map_new(&job->schemas, o->schema_map.bson, o->schema_map.name, err);
     if (status == KT_OK && o->only)
@@ -214,6 +229,8 @@ static void close_worker(struct kt_worker *worker)
 
 void kt_job_tear_down(struct kt_job *job)
 {
+    /* First, so that no answer comes for what is freed below. */
+    kt_kms_strategies_stop(job->kms);
     if (job->command && job->command->close)
         job->command->close(job);
     kt_sink_close(job->sink, false);
@@ -230,6 +247,7 @@ void kt_job_tear_down(struct kt_job *job)
     kt_key_table_free(job->table);
     kt_vault_file_close(job->vault);
     kt_schema_map_free(job->schemas);
+    kt_kms_strategies_free(job->kms);
     kt_providers_free(job->providers);
     kt_engine_close(job->engine);
     kt_secmem_close(job->secmem);

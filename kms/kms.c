@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kms/kms.h"
 
+#include <curl/curl.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -101,6 +102,8 @@ static void free_loop(struct kt_kms_loop *loop)
     kt_slots_free(loop);
     kt_loop_free_registry(loop);
     kt_http_free(loop->http);
+    if (loop->curl_ready)
+        curl_global_cleanup();
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
     if (loop->epoll_fd >= 0)
@@ -125,6 +128,9 @@ static bool prepare(struct kt_kms_loop *loop)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &loop->wake};
     loop->wake.ready = on_wake;
+    loop->curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    if (!loop->curl_ready)
+        return false;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0 ||

@@ -125,8 +125,9 @@ struct kt_kms_stats {
 
 struct kt_kms_loop;
 
-/* Starts the loop's thread, with all signals blocked in it. curl_global_init must have been called.
- * KT_OK, KT_E_NOMEM, KT_E_INTERNAL (no epoll, eventfd or thread). */
+/* Starts the loop's thread, with all signals blocked in it. Counts as one user of libcurl (curl_global_init),
+ * so a program that wants its own allocators there calls curl_global_init_mem before. KT_OK, KT_E_NOMEM,
+ * KT_E_INTERNAL (no epoll, eventfd or thread). */
 KT_MUST_USE enum kt_status kt_kms_open(struct kt_kms_loop **kms, const struct kt_kms_options *options,
                                        struct kt_error *err);
 

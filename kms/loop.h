@@ -91,6 +91,7 @@ struct kt_kms_loop {
     pthread_mutex_t lock;
     struct kt_call_list inbox;
     bool closing, cancel;
+    bool curl_ready;
     uint32_t open_calls;
     struct kt_kms_stats stats;
     uint32_t histogram[KT_HISTOGRAM];

@@ -40,10 +40,12 @@ struct kt_job_options {
     const char *const *ns_include, *const *ns_exclude; /* NULL-terminated lists, or NULL */
     const char *provider;                              /* rewrap: target; NULL: each under its current CMK */
     struct kt_document master_key;
-    struct kt_document filter;   /* rewrap: only key documents that match; $eq, $ne, $in, $exists, $and, $or */
-    int64_t older_than_ms;       /* rewrap: only keys whose updateDate is older than this age; 0: all */
+    struct kt_document filter; /* rewrap: only key documents that match; $eq, $ne, $in, $exists, $and, $or */
+    int64_t older_than_ms;     /* rewrap: only keys whose updateDate is older than this age; 0: all */
     const char *failures, *only; /* files; failures NULL: NS-failed.ndjson in the working folder */
     int threads;                 /* 0: as many as cores */
+    uint32_t kms_concurrency;    /* requests in flight; 0: as many as the KMS takes, at most 512 */
+    double kms_rate;             /* requests a second per quota; 0: as many as the KMS takes */
     const char *backend, *cpu_disable;
     uint64_t max_failures; /* the job stops (3) once more have failed; needs has_max_failures */
     bool has_max_failures;
@@ -59,7 +61,8 @@ struct kt_path_counts {
 
 struct kt_ns_counts {
     const char *ns;
-    uint64_t documents, changed, values, already, left, failed; /* left: values that --on-unencryptable leaves */
+    uint64_t documents, changed, values, already, left,
+        failed; /* left: values that --on-unencryptable leaves */
     uint64_t nbytes_in, nbytes_out, largest_nbytes_out;
     const struct kt_path_counts *paths;
     size_t paths_count;
@@ -77,6 +80,11 @@ struct kt_key_counts {
     size_t cmks_count;
 };
 
+struct kt_kms_counts {
+    uint64_t calls, retries, throttled; /* requests sent; of these repeated; replies that said "slow down" */
+    double p50_ms, p99_ms;
+};
+
 struct kt_job_result {
     int exit;
     bool closed;         /* the job reached its end; false: the same call goes on */
@@ -87,6 +95,8 @@ struct kt_job_result {
     const struct kt_ns_counts *namespaces;
     size_t namespaces_count;
     struct kt_key_counts keys; /* rewrap */
+    bool has_kms;              /* a provider needs a KMS */
+    struct kt_kms_counts kms;  /* then: of this run */
     const char
         *failures_file; /* where failed documents are listed; NULL: none failed. With several: the first */
     const char *const *warnings; /* NULL-terminated */
@@ -97,6 +107,8 @@ struct kt_job_progress {
     uint64_t documents, values, failed;
     uint64_t nbytes_done, nbytes_total; /* of the input as it lies */
     double seconds;
+    uint64_t throttled;      /* by the KMS */
+    uint32_t in_flight;      /* requests to the KMS */
     const char *waiting_for; /* "KMS", "input", "output", or NULL; static */
 };
 
