@@ -121,10 +121,8 @@ static size_t code_w_scope_nbytes(const uint8_t *p, size_t available)
     uint32_t n = kt_load_le32(p);
     if (n < 14 || n > available)
         return 0;
-    size_t code = string_nbytes(p + 4, n - 4);
-    if (code == 0 || document_nbytes(p + 4 + code, n - 4 - code) != n - 4 - code)
-        return 0;
-    return n;
+    size_t code = string_nbytes(p + 4, n - 4), scope = n - 4 - code;
+    return code && scope && document_nbytes(p + 4 + code, scope) == scope ? n : 0;
 }
 
 static enum kt_status fixed(size_t n, size_t available, size_t *nbytes)

@@ -55,3 +55,14 @@ Test(bson_check, refuses_truncations, .init = needs_shared)
 {
     cr_assert_gt(kt_each_corpus_case("valid", "canonical_bson", has_no_valid_prefix, NULL), 0);
 }
+
+/* Code whose string takes all of its length: no scope is left. */
+Test(bson_check, refuses_code_without_its_scope)
+{
+    static const uint8_t bytes[] = {23, 0, 0, 0,   0x0f, 'a', 0,   14,  0, 0, 0, 6,
+                                    0,  0, 0, 'f', 'o',  'o', 'b', 'a', 0, 0, 0};
+    uint8_t *exact = kt_exact(bytes, sizeof bytes);
+    cr_expect_eq(kt_bson_check_value(KT_BSON_DOCUMENT, kt_span_of(exact, sizeof bytes)), KT_E_FORMAT);
+    cr_expect_eq(kt_bson_check_value(KT_BSON_CODE_W_SCOPE, kt_span_of(exact + 7, 14)), KT_E_FORMAT);
+    free(exact);
+}
