@@ -10,7 +10,7 @@
 
 struct kt_mongo {
     char *uri;
-    char name[128];
+    char name[280];
     mongoc_client_pool_t *pool;
     enum kt_topology topology;
     int version;
@@ -227,7 +227,8 @@ static enum kt_status ask_who(struct kt_mongo *mongo, const mongoc_uri_t *uri, s
 {
     bson_t command, reply;
     const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
-    snprintf(mongo->name, sizeof mongo->name, "%s", host ? host->host_and_port : mongoc_uri_get_srv_hostname(uri));
+    snprintf(mongo->name, sizeof mongo->name, "%s",
+             host ? host->host_and_port : mongoc_uri_get_srv_hostname(uri));
     bson_init(&command);
     BSON_APPEND_INT32(&command, "hello", 1);
     enum kt_status status = kt_mongo_read(mongo, "admin", &command, NULL, &reply, err);

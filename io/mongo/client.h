@@ -16,9 +16,9 @@ struct kt_mongo;
 /* True for mongodb:// and mongodb+srv://. */
 bool kt_mongo_is_uri(const char *name);
 
-/* Connects and asks the server who it is. what: the option that named it ("--from"), for messages, which never
- * show the URI's user or password. clients: how many may be borrowed at a time. KT_OK; KT_E_USAGE (no legal URI);
- * KT_E_DENIED (authentication); KT_E_NET (no server answers); KT_E_NOMEM. */
+/* Connects and asks the server who it is. what: the option that named it ("--from"), for messages, which
+ * never show the URI's user or password. clients: how many may be borrowed at a time. KT_OK; KT_E_USAGE (no
+ * legal URI); KT_E_DENIED (authentication); KT_E_NET (no server answers); KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_mongo_open(struct kt_mongo **mongo, const char *uri, const char *what,
                                          unsigned clients, struct kt_error *err);
 void kt_mongo_close(struct kt_mongo *mongo);
@@ -38,19 +38,19 @@ void kt_mongo_give_back(struct kt_mongo *mongo, mongoc_client_t *client);
  * namespace. */
 bool kt_ns_split(const char *ns, char db[64], const char **coll);
 
-/* Runs one command on the primary. opts may be NULL; reply is set up by the call and must be destroyed in every
- * case. KT_OK, or as kt_mongo_fail says. */
+/* Runs one command on the primary. opts may be NULL; reply is set up by the call and must be destroyed in
+ * every case. KT_OK, or as kt_mongo_fail says. */
 KT_MUST_USE enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_t *command,
                                          const bson_t *opts, bson_t *reply, struct kt_error *err);
 
-/* The same with write concern majority. Errors of single statements (writeErrors) and of the write concern are
- * errors too; code, which may be NULL, tells the server's number. */
+/* The same with write concern majority. Errors of single statements (writeErrors) and of the write concern
+ * are errors too; code, which may be NULL, tells the server's number. */
 KT_MUST_USE enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson_t *command,
                                           bson_t *reply, int *code, struct kt_error *err);
 
-/* Finds with read concern majority and hands on each document, borrowed for the call; each returns KT_OK to go
- * on. filter, and opts as mongoc_collection_find_with_opts takes them (may be NULL). KT_OK, what each said, or as
- * kt_mongo_fail says. */
+/* Finds with read concern majority and hands on each document, borrowed for the call; each returns KT_OK to
+ * go on. filter, and opts as mongoc_collection_find_with_opts takes them (may be NULL). KT_OK, what each
+ * said, or as kt_mongo_fail says. */
 typedef enum kt_status (*kt_each_fn)(void *context, const bson_t *doc, struct kt_error *err);
 KT_MUST_USE enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns, const bson_t *filter,
                                          const bson_t *opts, kt_each_fn each, void *context,

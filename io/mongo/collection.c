@@ -80,8 +80,8 @@ static enum kt_status take_first_info(void *context, const bson_t *doc, struct k
     return KT_OK;
 }
 
-static enum kt_status read_info(struct kt_mongo *mongo, const char *db, const char *name, struct kt_coll *coll,
-                                struct kt_error *err)
+static enum kt_status read_info(struct kt_mongo *mongo, const char *db, const char *name,
+                                struct kt_coll *coll, struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, filter;
     BSON_APPEND_INT32(&command, "listCollections", 1);
@@ -99,7 +99,8 @@ static enum kt_status take_index(void *context, const bson_t *doc, struct kt_err
     char number[16];
     const char *key;
     bson_uint32_to_string(bson_count_keys(&coll->indexes), &key, number, sizeof number);
-    return BSON_APPEND_DOCUMENT(&coll->indexes, key, doc) ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
+    return BSON_APPEND_DOCUMENT(&coll->indexes, key, doc) ? KT_OK
+                                                          : kt_fail(err, KT_E_NOMEM, "memory ran out");
 }
 
 static enum kt_status read_indexes(struct kt_mongo *mongo, const char *db, const char *name,
@@ -175,7 +176,8 @@ static enum kt_status read_shard_key(struct kt_mongo *mongo, const char *ns, str
     return status;
 }
 
-enum kt_status kt_coll_read(struct kt_mongo *mongo, const char *ns, struct kt_coll *coll, struct kt_error *err)
+enum kt_status kt_coll_read(struct kt_mongo *mongo, const char *ns, struct kt_coll *coll,
+                            struct kt_error *err)
 {
     char db[64];
     const char *name;
@@ -252,6 +254,9 @@ static enum kt_status take_bound(void *context, const bson_t *doc, struct kt_err
     struct kt_id *bound = &cutting->bounds[cutting->count];
     if (kt_id_of_doc(bound, bson_get_data(doc), doc->len) != KT_OK)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    /* The server refuses ranges that are empty by their bounds alone. */
+    if (kt_id_is_min_key(bound) || kt_id_is_max_key(bound))
+        return KT_OK;
     if (cutting->count == 0 || !kt_id_equal(bound, bound - 1))
         cutting->count++;
     return KT_OK;

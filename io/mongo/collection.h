@@ -25,8 +25,8 @@ struct kt_coll {
     uint64_t nbytes, average_nbytes, storage_nbytes, indexes_nbytes;
 };
 
-/* Asks for all of it. KT_OK (also when there is no such collection), or as kt_mongo_fail says. The caller frees in
- * every case. */
+/* Asks for all of it. KT_OK (also when there is no such collection), or as kt_mongo_fail says. The caller
+ * frees in every case. */
 KT_MUST_USE enum kt_status kt_coll_read(struct kt_mongo *mongo, const char *ns, struct kt_coll *coll,
                                         struct kt_error *err);
 void kt_coll_free(struct kt_coll *coll);
@@ -36,8 +36,8 @@ typedef enum kt_status (*kt_name_fn)(void *context, const char *ns, struct kt_er
 KT_MUST_USE enum kt_status kt_coll_names(struct kt_mongo *mongo, const char *db, kt_name_fn each,
                                          void *context, struct kt_error *err);
 
-/* Cuts a collection into `parts` ranges of about equal numbers of documents: parts - 1 or fewer ascending _ids from
- * a sample, in bounds (room for parts - 1, zero-initialised). */
+/* Cuts a collection into `parts` ranges of about equal numbers of documents: parts - 1 or fewer ascending
+ * _ids from a sample, in bounds (room for parts - 1, zero-initialised). */
 KT_MUST_USE enum kt_status kt_coll_cut(struct kt_mongo *mongo, const char *ns, size_t parts,
                                        struct kt_id *bounds, size_t *count, struct kt_error *err);
 

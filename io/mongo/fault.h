@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What went wrong on a server, and what that means. Source: MongoDB specifications, transactions (error labels);
- * MongoDB server, src/mongo/base/error_codes.yml. */
+/* What went wrong on a server, and what that means. Source: MongoDB specifications, transactions (error
+ * labels); MongoDB server, src/mongo/base/error_codes.yml. */
 #ifndef KT_IO_MONGO_FAULT_H
 #define KT_IO_MONGO_FAULT_H
 
@@ -35,18 +35,20 @@ struct kt_fault {
     bool network;      /* no answer */
     bool selection;    /* no server was found for as long as the connection string lets one wait */
     long index;        /* statement that a write error names; -1: none */
-    char message[300]; /* may quote values: only for commands that carry none */
+    char message[504]; /* may quote values: only for commands that carry none */
 };
 
 /* Reads a reply and the driver's error. */
 void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error_t *error);
 
-/* Fills err from a fault. doing: what was tried ("renewing the lease"). quiet: the server's own words, which may
- * quote values, are left out. Returns KT_E_DENIED (rights, authentication), KT_E_NET (everything else). */
+/* Fills err from a fault. doing: what was tried ("renewing the lease"). quiet: the server's own words, which
+ * may quote values, are left out. Returns KT_E_DENIED (rights, authentication), KT_E_NET (everything else).
+ */
 enum kt_status kt_fault_fail(const struct kt_fault *fault, const char *server, const char *doing, bool quiet,
                              struct kt_error *err);
 
-/* Why the server refused one document's new value, without any value: "its collection's validator refuses it". */
+/* Why the server refused one document's new value, without any value: "its collection's validator refuses
+ * it". */
 const char *kt_fault_reason(const struct kt_fault *fault, char *out, size_t nbytes);
 
 #endif

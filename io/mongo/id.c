@@ -73,3 +73,8 @@ bool kt_id_is_max_key(const struct kt_id *id)
 {
     return id->doc.nbytes > 4 && id->doc.data[4] == BSON_TYPE_MAXKEY;
 }
+
+bool kt_id_is_min_key(const struct kt_id *id)
+{
+    return id->doc.nbytes > 4 && id->doc.data[4] == (uint8_t)BSON_TYPE_MINKEY;
+}

@@ -37,5 +37,6 @@ bool kt_id_append_bound(bson_t *out, const char *key, const struct kt_id *id);
 /* Same type, same bytes. */
 bool kt_id_equal(const struct kt_id *a, const struct kt_id *b);
 bool kt_id_is_max_key(const struct kt_id *id);
+bool kt_id_is_min_key(const struct kt_id *id);
 
 #endif

@@ -190,7 +190,8 @@ static enum kt_status seize(struct kt_mongo *mongo, const struct kt_lease_name *
     BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &item);
     BSON_APPEND_DOCUMENT_BEGIN(&item, "q", &q);
     append_name(&q, name);
-    /* Without a holder the upsert of an owner that cannot exist beside ours tells a race by its duplicate key. */
+    /* Without a holder the upsert of an owner that cannot exist beside ours tells a race by its duplicate
+     * key. */
     append_owner_id(&q, from ? from->owner.id : owner->id);
     bson_append_document_end(&item, &q);
     BSON_APPEND_ARRAY_BEGIN(&item, "u", &u);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lease of a namespace's partition: who works on it, on which machine, with which sessions. One document in
- * the checkpoints collection; its expiry is told by the server's clock alone.
- *   {_id: {ns, is: "lease", part}, owner, command, job, host, bootId, pidNs, pid, started, sessions: [UUID ...],
- *    expires} */
+/* The lease of a namespace's partition: who works on it, on which machine, with which sessions. One document
+ * in the checkpoints collection; its expiry is told by the server's clock alone.
+ *   {_id: {ns, is: "lease", part}, owner, command, job, host, bootId, pidNs, pid, started, sessions: [UUID
+ * ...], expires} */
 #ifndef KT_IO_MONGO_LEASE_H
 #define KT_IO_MONGO_LEASE_H
 
@@ -27,10 +27,11 @@ struct kt_lease_name {
     const char *command, *job; /* what it is for, for those who find it held */
 };
 
-/* Makes the lease ours, with the sessions' ids (16 bytes each, back to back) in it. One that is free, has expired,
- * or whose owner is dead on this machine is taken over: killSessions is sent for its sessions first. Otherwise
- * waits up to KT_LEASE_WAIT_MS, calling waiting() first and about each second (it may be NULL; false: stop).
- * KT_OK; KT_E_BUSY (still renewed: names the holder); KT_E_STOPPED; or as kt_mongo_fail says. */
+/* Makes the lease ours, with the sessions' ids (16 bytes each, back to back) in it. One that is free, has
+ * expired, or whose owner is dead on this machine is taken over: killSessions is sent for its sessions first.
+ * Otherwise waits up to KT_LEASE_WAIT_MS, calling waiting() first and about each second (it may be NULL;
+ * false: stop). KT_OK; KT_E_BUSY (still renewed: names the holder); KT_E_STOPPED; or as kt_mongo_fail says.
+ */
 typedef bool (*kt_lease_waiting_fn)(void *context, const char *holder);
 KT_MUST_USE enum kt_status kt_lease_take(struct kt_mongo *mongo, const struct kt_lease_name *name,
                                          const struct kt_owner *owner, const uint8_t *sessions, size_t count,

@@ -5,8 +5,8 @@
 
 #include "io/mongo/lease.h"
 
-/* When a process began, in clock ticks since the machine did; 0: there is none of that number, or only what is
- * left of one. */
+/* When a process began, in clock ticks since the machine did; 0: there is none of that number, or only what
+ * is left of one. */
 uint64_t kt_process_started(int pid);
 
 /* True only when it is certain: the same machine, started anew since, or without that process. */

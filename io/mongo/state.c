@@ -46,7 +46,8 @@ static void append_job_id(bson_t *out, const char *ns)
 
 static enum kt_status damaged(const struct kt_state_job *job, struct kt_error *err)
 {
-    return kt_fail(err, KT_E_FORMAT, "%s: what %s." KT_STATE_CHECKPOINTS
+    return kt_fail(err, KT_E_FORMAT,
+                   "%s: what %s." KT_STATE_CHECKPOINTS
                    " says of its job is damaged; --forget drops it and begins anew",
                    job->ns, job->state_db);
 }
@@ -84,10 +85,11 @@ static enum kt_status take_job(void *context, const bson_t *doc, struct kt_error
     bson_iter_t iter;
     reading->found = true;
     if (!bson_iter_init_find(&iter, doc, "keyturn") || bson_iter_as_int64(&iter) != KT_STATE_VERSION)
-        return kt_fail(err, KT_E_OTHER_JOB,
-                       "%s: its job was begun by another version of keyturn; finish it with that one, or drop "
-                       "it with --forget",
-                       job->ns);
+        return kt_fail(
+            err, KT_E_OTHER_JOB,
+            "%s: its job was begun by another version of keyturn; finish it with that one, or drop "
+            "it with --forget",
+            job->ns);
     if (!bson_iter_init_find(&iter, doc, "command") || !BSON_ITER_HOLDS_UTF8(&iter))
         return damaged(job, err);
     snprintf(job->command, sizeof job->command, "%s", bson_iter_utf8(&iter, NULL));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a job on a server has done so far, kept on the cluster that is written, in a database of its own:
  *
- *   checkpoints   {_id: {ns, is: "job"}, keyturn: 1, command, job, partitions, bounds: [BinData {_id: V} ...],
- *                  begun}                                one a namespace: which job, and how the _ids are cut
+ *   checkpoints   {_id: {ns, is: "job"}, keyturn: 1, command, job, partitions, bounds: [BinData {_id: V}
+ * ...], begun}                                one a namespace: which job, and how the _ids are cut
  *                 {_id: {ns, is: "range", n}, owner, at: BinData {_id: V}, done, counts: {...}}
- *                                                        one a range [bounds[n-1], bounds[n]): how far it came
+ *                                                        one a range [bounds[n-1], bounds[n]): how far it
+ * came
  *                 {_id: {ns, is: "lease", part}, ...}    io/mongo/lease.h
  *   failures      {_id, ns, range, line}                 documents that could not be done
  *
@@ -28,7 +29,8 @@ KT_MUST_USE enum kt_status kt_state_create(struct kt_mongo *mongo, const char *s
 /* A job on one namespace. */
 struct kt_state_job {
     const char *state_db, *ns; /* borrowed */
-    char command[16], job[65]; /* what it is: "encrypt", and a digest of everything that decides the outcome */
+    char command[16],
+        job[65]; /* what it is: "encrypt", and a digest of everything that decides the outcome */
     int partitions;
     struct kt_id *bounds; /* ranges_count - 1 */
     size_t ranges_count;
@@ -50,6 +52,7 @@ KT_MUST_USE enum kt_status kt_state_drop(struct kt_mongo *mongo, const char *sta
 /* One range's progress. */
 struct kt_state_range {
     uint32_t n;
+    uint8_t owner[16];
     struct kt_id at; /* the last _id that is done; unset: none yet */
     bool done;
     bson_t counts; /* the job's own */
@@ -57,16 +60,16 @@ struct kt_state_range {
 void kt_state_range_init(struct kt_state_range *range, uint32_t n);
 void kt_state_range_free(struct kt_state_range *range);
 
-/* Makes sure that the ranges first, first + step, ... have their documents and that these are `owner`'s (16 bytes)
- * from now on; then reads them: ranges has room for all of them, in that order. A former owner's transactions
- * abort from here on. */
+/* Makes sure that the ranges first, first + step, ... have their documents and that these are `owner`'s (16
+ * bytes) from now on; then reads them: ranges has room for all of them, in that order. A former owner's
+ * transactions abort from here on. */
 KT_MUST_USE enum kt_status kt_state_ranges_take(struct kt_mongo *mongo, const struct kt_state_job *job,
                                                 const uint8_t *owner, uint32_t first, uint32_t step,
                                                 struct kt_state_range *ranges, struct kt_error *err);
 
 /* In a transaction: moves a range from where it is (range->at) to `to`, with new counts; it must still be the
- * owner's and stand there (else KT_TXN_LOST). range itself is not changed: that is the caller's matter after the
- * commit. */
+ * owner's and stand there (else KT_TXN_LOST). range itself is not changed: that is the caller's matter after
+ * the commit. */
 KT_MUST_USE enum kt_txn_end kt_state_range_move(struct kt_lane *lane, const struct kt_state_job *job,
                                                 const uint8_t *owner, const struct kt_state_range *range,
                                                 const struct kt_id *to, bool done, const bson_t *counts,

@@ -53,7 +53,8 @@ static void append_range(bson_t *list, const char *key, const struct kt_state_jo
 
 /* Those that are there already answer with a duplicate key. */
 static enum kt_status insert_missing(struct kt_mongo *mongo, const struct kt_state_job *job,
-                                     const uint8_t *owner, uint32_t first, uint32_t step, struct kt_error *err)
+                                     const uint8_t *owner, uint32_t first, uint32_t step,
+                                     struct kt_error *err)
 {
     enum kt_status status = KT_OK;
     for (uint32_t n = first; n < job->ranges_count && status == KT_OK;) {
@@ -124,7 +125,8 @@ struct reading {
 
 static enum kt_status damaged(const struct reading *reading, struct kt_error *err)
 {
-    return kt_fail(err, KT_E_FORMAT, "%s: what %s." KT_STATE_CHECKPOINTS
+    return kt_fail(err, KT_E_FORMAT,
+                   "%s: what %s." KT_STATE_CHECKPOINTS
                    " says of its ranges is damaged; --forget drops it and begins anew",
                    reading->job->ns, reading->job->state_db);
 }
@@ -146,11 +148,18 @@ static enum kt_status take_range(void *context, const bson_t *doc, struct kt_err
     uint32_t nbytes;
     const uint8_t *data;
     bson_t counts;
+    bson_subtype_t subtype;
     if (!read_n(doc, &n) || n < reading->first || (n - reading->first) % reading->step != 0 ||
         (size_t)(n - reading->first) / reading->step >= reading->count)
         return damaged(reading, err);
     struct kt_state_range *range = &reading->ranges[(n - reading->first) / reading->step];
     range->n = (uint32_t)n;
+    if (!bson_iter_init_find(&iter, doc, "owner") || !BSON_ITER_HOLDS_BINARY(&iter))
+        return damaged(reading, err);
+    bson_iter_binary(&iter, &subtype, &nbytes, &data);
+    if (nbytes != sizeof range->owner)
+        return damaged(reading, err);
+    memcpy(range->owner, data, nbytes);
     if (!bson_iter_init_find(&iter, doc, "at") || kt_id_load(&range->at, &iter) != KT_OK)
         return damaged(reading, err);
     if (!bson_iter_init_find(&iter, doc, "done"))

@@ -97,8 +97,7 @@ static enum kt_txn_end failed(struct kt_lane *lane, const bson_t *reply, const b
         return KT_TXN_CONFLICT;
     if (fault->index >= 0)
         return KT_TXN_REFUSED;
-    if ((fault->transient || lane->reads_only) && !fault->selection &&
-        (fault->transient || fault->network))
+    if ((fault->transient || lane->reads_only) && !fault->selection && (fault->transient || fault->network))
         return KT_TXN_AGAIN;
     kt_fault_fail(fault, kt_mongo_name(lane->mongo), doing, true, err);
     return KT_TXN_FAILED;
@@ -151,8 +150,8 @@ static bool is_done_already(const struct kt_range_read *read, const uint8_t *doc
     return same;
 }
 
-static enum kt_status take_docs(const bson_t *reply, const struct kt_range_read *read,
-                                struct kt_region *into, size_t *total, uint32_t *count)
+static enum kt_status take_docs(const bson_t *reply, const struct kt_range_read *read, struct kt_region *into,
+                                size_t *total, uint32_t *count)
 {
     bson_iter_t cursor, list, item;
     uint32_t list_nbytes;
@@ -185,8 +184,8 @@ enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_range_read *re
     *nbytes = 0;
     *count = 0;
     build_find(&command, read);
-    bool ok = mongoc_client_read_command_with_opts(lane->client, read->db, &command, NULL, &lane->opts, &reply,
-                                                   &error);
+    bool ok = mongoc_client_read_command_with_opts(lane->client, read->db, &command, NULL, &lane->opts,
+                                                   &reply, &error);
     enum kt_txn_end end = KT_TXN_OK;
     if (!ok)
         end = failed(lane, &reply, &error, "reading documents", err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A lane's connection: one client, one session, and the steps of its snapshot transactions:
  *   begin, find the next documents, update them, move the checkpoint, commit.
- * What was read, the change and the checkpoint commit together or not at all; any change of a document by others
- * after the snapshot makes the update a write conflict, which aborts the whole. Nothing here waits between the
- * update and the commit.
+ * What was read, the change and the checkpoint commit together or not at all; any change of a document by
+ * others after the snapshot makes the update a write conflict, which aborts the whole. Nothing here waits
+ * between the update and the commit.
  *
  * Threads: a lane belongs to one thread. */
 #ifndef KT_IO_MONGO_TXN_H
@@ -43,7 +43,7 @@ void kt_lane_close(struct kt_lane *lane);
 
 /* Which documents a find reads, in the order of the _id index: from `from` (unset: from the beginning; itself
  * included unless from_is_done) up to `to` (unset: to the end, but for _id MaxKey, which an upper end without
- * bound leaves out whenever there is a lower one). */
+ * bound leaves out whenever there is a lower one; the server refuses MaxKey itself as a lower one). */
 struct kt_range_read {
     const char *db, *coll;
     const struct kt_id *from, *to;
@@ -56,8 +56,8 @@ struct kt_range_read {
 /* Begins a transaction; on a lane that reads only, nothing. */
 KT_MUST_USE enum kt_txn_end kt_txn_begin(struct kt_lane *lane, struct kt_error *err);
 
-/* Reads documents back to back into `into`; *nbytes, *count say how many (fewer than limit is not the end: one
- * reply has its limit; none is). */
+/* Reads documents back to back into `into`; *nbytes, *count say how many (fewer than limit is not the end:
+ * one reply has its limit; none is). */
 KT_MUST_USE enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_range_read *read,
                                         struct kt_region *into, size_t *nbytes, uint32_t *count,
                                         struct kt_error *err);
@@ -66,8 +66,8 @@ KT_MUST_USE enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_ra
 KT_MUST_USE enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_span command,
                                          int64_t *matched, struct kt_error *err);
 
-/* Commits with write concern majority; asks again while the outcome is unknown, for at most patience_ms or until
- * *stop says so. */
+/* Commits with write concern majority; asks again while the outcome is unknown, for at most patience_ms or
+ * until *stop says so. */
 KT_MUST_USE enum kt_txn_end kt_txn_commit(struct kt_lane *lane, uint64_t patience_ms, struct kt_error *err);
 
 /* Ends the transaction, if one is open, without its writes. */

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "tests/io/mongo/mongo_support.h"
+
+Test(client, knows_what_is_a_connection_string)
+{
+    cr_assert(kt_mongo_is_uri("mongodb://a/"));
+    cr_assert(kt_mongo_is_uri("mongodb+srv://a/"));
+    cr_assert_not(kt_mongo_is_uri("dump/shop"));
+    cr_assert_not(kt_mongo_is_uri("mongodb:/x"));
+    cr_assert_not(kt_mongo_is_uri(NULL));
+}
+
+Test(client, splits_namespaces_at_the_first_dot)
+{
+    char db[64];
+    const char *coll;
+    cr_assert(kt_ns_split("shop.a.b", db, &coll));
+    cr_assert_str_eq(db, "shop");
+    cr_assert_str_eq(coll, "a.b");
+    cr_assert_not(kt_ns_split("shop", db, &coll));
+    cr_assert_not(kt_ns_split("shop.", db, &coll));
+    cr_assert_not(kt_ns_split(".x", db, &coll));
+    char longer[80];
+    memset(longer, 'x', sizeof longer);
+    memcpy(longer + 70, ".c", 3);
+    cr_assert_not(kt_ns_split(longer, db, &coll));
+}
+
+Test(client, refuses_what_is_no_connection_string)
+{
+    struct kt_mongo *mongo;
+    struct kt_error err;
+    cr_assert_eq(kt_mongo_open(&mongo, "mongodb://", "--from", 2, &err), KT_E_USAGE);
+    cr_assert_not_null(strstr(err.message, "--from"));
+    cr_assert_null(mongo);
+    cr_assert_eq(kt_mongo_open(&mongo, "mongodb://user:se%cret@host/?nonsense", "--from", 2, &err),
+                 KT_E_USAGE);
+    cr_assert_null(strstr(err.message, "cret"), "the password stands in: %s", err.message);
+}
+
+Test(client, says_that_no_server_answers)
+{
+    struct kt_mongo *mongo;
+    struct kt_error err;
+    cr_assert_eq(
+        kt_mongo_open(&mongo, "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", "--from", 2, &err),
+        KT_E_NET);
+    cr_assert_not_null(strstr(err.message, "127.0.0.1:1"), "%s", err.message);
+}
+
+Test(client, reads_what_the_server_is)
+{
+    struct kt_test_server server;
+    kt_test_open(&server);
+    cr_assert_eq(kt_mongo_topology(server.mongo), KT_REPLICA_SET);
+    cr_assert_str_eq(kt_mongo_name(server.mongo), "kt");
+    cr_assert_geq(kt_mongo_version(server.mongo), 40000);
+    kt_test_close(&server);
+}
+
+static enum kt_status count(void *context, const bson_t *doc, struct kt_error *err)
+{
+    (void)doc, (void)err;
+    return ++*(int *)context == 3 ? kt_fail(err, KT_E_STOPPED, "enough") : KT_OK;
+}
+
+Test(client, hands_on_documents_until_told_to_stop)
+{
+    struct kt_test_server server;
+    bson_t filter = BSON_INITIALIZER;
+    int seen = 0;
+    kt_test_open(&server);
+    cr_assert_eq(kt_mongo_each(server.mongo, server.ns, &filter, NULL, count, &seen, &server.err), KT_OK);
+    cr_assert_eq(seen, 0);
+    kt_test_run(&server, "{\"insert\": \"docs\", \"documents\": [{}, {}, {}, {}]}");
+    cr_assert_eq(kt_mongo_each(server.mongo, server.ns, &filter, NULL, count, &seen, &server.err),
+                 KT_E_STOPPED);
+    cr_assert_eq(seen, 3);
+    bson_destroy(&filter);
+    kt_test_close(&server);
+}
+
+Test(client, write_errors_are_errors_and_tell_their_code)
+{
+    struct kt_test_server server;
+    bson_error_t error;
+    bson_t reply;
+    int code;
+    kt_test_open(&server);
+    bson_t *twice = bson_new_from_json(
+        (const uint8_t *)"{\"insert\": \"docs\", \"documents\": [{\"_id\": 1}, {\"_id\": 1}]}", -1, &error);
+    cr_assert_neq(kt_mongo_write(server.mongo, server.db, twice, &reply, &code, &server.err), KT_OK);
+    cr_assert_eq(code, 11000);
+    bson_destroy(&reply);
+    bson_destroy(twice);
+    kt_test_close(&server);
+}
