@@ -64,6 +64,8 @@ static enum kt_verdict judge_error(struct kt_kms_call *call, const struct kt_exc
         return kt_verdict_say(call, KT_V_EXPIRED, KT_KMS_R_CREDENTIALS, "the access token is not accepted");
     if (x->status == 403)
         return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_DENIED, "HTTP status 403 %s", message);
+    if (x->status == 404 && *message)
+        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_MISSING, "HTTP status 404 %s", message);
     if (strcmp(status, "INVALID_ARGUMENT") == 0)
         return kt_verdict_say(call, KT_V_FINAL,
                               call->op == KT_KMS_UNWRAP ? KT_KMS_R_CIPHERTEXT : KT_KMS_R_CONFIG, "%s: %s",
