@@ -2,6 +2,7 @@
 #include "csfle/key_doc.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "csfle/bson_cursor.h"
 #include "csfle/bson_type.h"
@@ -121,6 +122,31 @@ static enum kt_status check_material(struct parse *p)
     return KT_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct kt_span *x = a, *y = b;
+    if (x->nbytes != y->nbytes)
+        return x->nbytes < y->nbytes ? -1 : 1;
+    return x->nbytes ? memcmp(x->data, y->data, x->nbytes) : 0;
+}
+
+/* Sorted, so that a document of a million names does not hold the job up. */
+static enum kt_status check_distinct(struct parse *p, size_t count)
+{
+    struct kt_span *names = malloc(count * sizeof *names);
+    if (!names)
+        return kt_fail(p->err, KT_E_NOMEM, "key document: memory ran out");
+    size_t at = 0, n = 0;
+    while (n < count && kt_key_doc_alt_name(p->key, &at, &names[n]))
+        n++;
+    qsort(names, n, sizeof *names, by_name);
+    bool twice = false;
+    for (size_t i = 1; i < n; i++)
+        twice = twice || by_name(&names[i - 1], &names[i]) == 0;
+    free(names);
+    return twice ? fail(p, "keyAltNames", "holds a name twice") : KT_OK;
+}
+
 static enum kt_status check_alt_names(struct parse *p)
 {
     const struct kt_element *e = &p->found[ALT_NAMES];
@@ -129,18 +155,14 @@ static enum kt_status check_alt_names(struct parse *p)
     if (e->type != KT_BSON_ARRAY)
         return fail(p, "keyAltNames", "must be an array");
     struct kt_cursor cursor = kt_cursor_of(e->value);
-    struct kt_element name, earlier;
-    struct kt_span a, b;
-    while (kt_cursor_next(&cursor, &name)) {
-        if (!kt_element_string(&name, &a))
+    struct kt_element name;
+    struct kt_span text;
+    size_t count = 0;
+    for (; kt_cursor_next(&cursor, &name); count++)
+        if (!kt_element_string(&name, &text))
             return fail(p, "keyAltNames", "must hold strings only");
-        struct kt_cursor again = kt_cursor_of(e->value);
-        while (kt_cursor_next(&again, &earlier) && earlier.at != name.at)
-            if (kt_element_string(&earlier, &b) && kt_span_equal(a, b))
-                return fail(p, "keyAltNames", "holds a name twice");
-    }
     p->key->alt_names = e->value;
-    return KT_OK;
+    return count > 1 ? check_distinct(p, count) : KT_OK;
 }
 
 static void place(const struct parse *p, enum field field, uint32_t *at, uint32_t *nbytes)

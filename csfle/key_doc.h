@@ -26,7 +26,7 @@ struct kt_key_doc {
 
 /* Strict: fields of formats' section "Key vault document", nothing else; types and subtypes as they say;
  * wrapped length at least 96 (local: exactly 160). KT_OK, KT_E_FORMAT (no BSON), KT_E_KEY (a key document
- * that drivers would refuse; message names the field, and _id when known). */
+ * that drivers would refuse; message names the field, and _id when known), KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_key_doc_parse(struct kt_span doc, struct kt_key_doc *key, struct kt_error *err);
 
 /* Next of a key's alternative names: start with *at = 0; false at the end. */

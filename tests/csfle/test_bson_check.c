@@ -59,8 +59,8 @@ Test(bson_check, refuses_truncations, .init = needs_shared)
 /* Code whose string takes all of its length: no scope is left. */
 Test(bson_check, refuses_code_without_its_scope)
 {
-    static const uint8_t bytes[] = {23, 0, 0, 0,   0x0f, 'a', 0,   14,  0, 0, 0, 6,
-                                    0,  0, 0, 'f', 'o',  'o', 'b', 'a', 0, 0, 0};
+    static const uint8_t bytes[] = {22, 0, 0, 0, 0x0f, 'a', 0,   14,  0,   0, 0,
+                                    6,  0, 0, 0, 'f',  'o', 'o', 'b', 'a', 0, 0};
     uint8_t *exact = kt_exact(bytes, sizeof bytes);
     cr_expect_eq(kt_bson_check_value(KT_BSON_DOCUMENT, kt_span_of(exact, sizeof bytes)), KT_E_FORMAT);
     cr_expect_eq(kt_bson_check_value(KT_BSON_CODE_W_SCOPE, kt_span_of(exact + 7, 14)), KT_E_FORMAT);

@@ -244,6 +244,21 @@ Test(key_doc, optional_fields)
     with_extra(names_string, KT_E_KEY, "keyAltNames must be an array");
 }
 
+Test(key_doc, very_many_names)
+{
+    bson_t doc, names;
+    build(&doc, &legal);
+    BSON_APPEND_ARRAY_BEGIN(&doc, "keyAltNames", &names);
+    char number[16];
+    for (int i = 0; i < 200000; i++) {
+        snprintf(number, sizeof number, "%d", i);
+        BSON_APPEND_UTF8(&names, number, number);
+    }
+    bson_append_array_end(&doc, &names);
+    expect(&doc, KT_OK, "");
+    bson_destroy(&doc);
+}
+
 Test(key_doc, master_keys)
 {
     master_key("{'provider': 'aws', 'region': 'r', 'key': 'k', 'endpoint': 'kms.example.com:443'}", 200,
