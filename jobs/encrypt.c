@@ -76,6 +76,9 @@ static enum kt_status decide(const struct kt_job *job, struct kt_job_batch *batc
     const char *why;
     if (op->algorithm == KT_ARRAY_IN_PATH)
         return kt_batch_fail_doc(batch, doc, at, "an array stands where the schema has an embedded document");
+    if (op->algorithm == KT_PATH_UNDECIDED)
+        return kt_batch_fail_doc(batch, doc, at,
+                                 "patterns of the schema contradict each other about its name");
     if (op->key == KT_NO_KEY) {
         const struct kt_rule *rule = kt_schema_rule(batch->ns->schema, op->rule);
         return kt_batch_fail_doc(batch, doc, at,

@@ -26,6 +26,9 @@ static enum kt_status judge(struct kt_job *job, struct kt_job_batch *batch, stru
     if (op->algorithm == KT_ARRAY_IN_PATH)
         return found(job, batch, doc, at, &path->plaintext,
                      "plaintext in an array, which the schema cannot reach");
+    if (op->algorithm == KT_PATH_UNDECIDED)
+        return found(job, batch, doc, at, &path->plaintext,
+                     "not judged: patterns of the schema contradict each other about its name");
     if (!kt_op_payload(batch, op, &payload, &broken)) {
         if (broken)
             return found(job, batch, doc, at, &path->unauthentic,
