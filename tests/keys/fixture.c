@@ -13,7 +13,7 @@
         }                                                                                                    \
     } while (0)
 
-static void master_key(const char *id, uint8_t key[KT_DEK_NBYTES])
+void fixture_master_key(const char *id, uint8_t key[KT_DEK_NBYTES])
 {
     uint8_t digest[SHA512_DIGEST_LENGTH];
     SHA512((const uint8_t *)id, strlen(id), digest);
@@ -29,7 +29,7 @@ void fixture_open(struct fixture *f, const char *const *local_ids)
     bson_t doc = BSON_INITIALIZER, child;
     for (; *local_ids; local_ids++) {
         uint8_t key[KT_DEK_NBYTES];
-        master_key(*local_ids, key);
+        fixture_master_key(*local_ids, key);
         BSON_APPEND_DOCUMENT_BEGIN(&doc, *local_ids, &child);
         BSON_APPEND_BINARY(&child, "key", BSON_SUBTYPE_BINARY, key, sizeof key);
         bson_append_document_end(&doc, &child);

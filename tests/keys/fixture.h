@@ -25,6 +25,9 @@ struct fixture {
 void fixture_open(struct fixture *f, const char *const *local_ids);
 void fixture_close(struct fixture *f);
 
+/* The master key that fixture_open gave to a provider of this id. */
+void fixture_master_key(const char *id, uint8_t key[KT_DEK_NBYTES]);
+
 /* DEK number n: 96 bytes that only n decides; its _id likewise. */
 void fixture_dek(uint32_t n, uint8_t dek[KT_DEK_NBYTES]);
 void fixture_id(uint32_t n, uint8_t id[16]);
