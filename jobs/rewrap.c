@@ -14,15 +14,14 @@
 
 static size_t updated_nbytes(const struct kt_rewrap_key *key)
 {
-    struct kt_span to = kt_span_of(key->to->master_key.data, key->to->master_key.nbytes);
-    return kt_key_doc_update_nbytes(&key->key, to, key->made.nbytes);
+    return kt_key_doc_update_nbytes(&key->key, kt_cmk_stored(key->to), key->made.nbytes);
 }
 
 static size_t write_updated(const struct kt_rewrap_key *key, int64_t now_ms, uint8_t *out)
 {
     size_t hole;
-    struct kt_span to = kt_span_of(key->to->master_key.data, key->to->master_key.nbytes);
-    size_t nbytes = kt_key_doc_update(&key->key, to, key->made.nbytes, now_ms, out, &hole);
+    size_t nbytes =
+        kt_key_doc_update(&key->key, kt_cmk_stored(key->to), key->made.nbytes, now_ms, out, &hole);
     memcpy(out + hole, key->made.data, key->made.nbytes);
     return nbytes;
 }
@@ -77,11 +76,11 @@ static bool rewrap_save(struct kt_job *job, bson_t *out)
     const struct kt_rewrap *rewrap = job->state;
     bson_t list;
     bool ok = BSON_APPEND_ARRAY_BEGIN(out, "cmks", &list);
-    for (size_t i = 0; i < rewrap->cmks_count && ok; i++) {
+    for (size_t i = 0; i < rewrap->cmks.count && ok; i++) {
         char number[16];
         const char *key;
         bson_uint32_to_string((uint32_t)i, &key, number, sizeof number);
-        ok = BSON_APPEND_INT64(&list, key, (int64_t)rewrap->cmks[i].rewrapped);
+        ok = BSON_APPEND_INT64(&list, key, (int64_t)rewrap->cmks.v[i]->rewrapped);
     }
     return ok && bson_append_array_end(out, &list);
 }
@@ -92,22 +91,29 @@ static bool rewrap_load(struct kt_job *job, const bson_t *doc)
     bson_iter_t list, item;
     if (!bson_iter_init_find(&list, doc, "cmks") || !bson_iter_recurse(&list, &item))
         return false;
-    for (size_t i = 0; i < rewrap->cmks_count && bson_iter_next(&item); i++)
-        rewrap->cmks[i].rewrapped = (uint64_t)bson_iter_as_int64(&item);
+    for (size_t i = 0; i < rewrap->cmks.count && bson_iter_next(&item); i++)
+        rewrap->cmks.v[i]->rewrapped = (uint64_t)bson_iter_as_int64(&item);
     return true;
 }
 
 static enum kt_status open_target(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
 {
     const char *provider = job->options.provider;
+    struct kt_span given = job->options.master_key.bson;
+    struct kt_buf stored = {0};
     if (!provider)
-        return job->options.master_key.bson.data
+        return given.data
                    ? kt_fail(err, KT_E_USAGE, "--master-key needs --provider, which says whose key it is")
                    : KT_OK;
-    struct kt_cmk *target = &rewrap->target;
-    enum kt_status status = kt_master_key_normalise(kt_span_str(provider), job->options.master_key.bson,
-                                                    &target->master_key, err);
-    return status == KT_OK ? kt_rewrap_find_provider(job, kt_span_str(provider), target, err) : status;
+    enum kt_status status = kt_master_key_normalise(kt_span_str(provider), given, &stored, err);
+    if (status == KT_OK &&
+        kt_cmk_new(&rewrap->target, &rewrap->cmks, kt_span_of(stored.data, stored.nbytes)) != KT_OK)
+        status = kt_fail(err, KT_E_NOMEM, "memory ran out");
+    kt_buf_free(&stored);
+    if (status == KT_OK && !rewrap->target->strategy)
+        status = kt_fail(err, KT_E_NO_PROVIDER, "%s lacks provider \"%s\"", job->options.kms_providers.name,
+                         provider);
+    return status;
 }
 
 static enum kt_status rewrap_open(struct kt_job *job, struct kt_error *err)
@@ -119,6 +125,8 @@ static enum kt_status rewrap_open(struct kt_job *job, struct kt_error *err)
     job->team.want = REWRAP_BATCH_NBYTES;
     rewrap->older_than_ms = job->options.older_than_ms;
     rewrap->now_ms = kt_clock_utc_ms();
+    rewrap->cmks.providers = job->providers;
+    rewrap->cmks.strategies = &job->strategies;
     size_t share = kt_secmem_available(job->secmem) / 2 / kt_team_batches(job->threads);
     size_t keys_max = share / (2 * KT_DEK_NBYTES);
     rewrap->keys_max = keys_max > ROUND_KEYS_MAX   ? ROUND_KEYS_MAX
@@ -139,26 +147,19 @@ static enum kt_status rewrap_open(struct kt_job *job, struct kt_error *err)
 static void rewrap_result(struct kt_job *job)
 {
     struct kt_rewrap *rewrap = job->state;
-    struct kt_cmk_counts *cmks = calloc(rewrap->cmks_count ? rewrap->cmks_count : 1, sizeof *cmks);
+    struct kt_cmk_counts *cmks = calloc(rewrap->cmks.count ? rewrap->cmks.count : 1, sizeof *cmks);
     rewrap->result = cmks;
     if (!cmks)
         return;
-    for (size_t i = 0; i < rewrap->cmks_count; i++) {
-        const struct kt_cmk *cmk = &rewrap->cmks[i];
+    for (size_t i = 0; i < rewrap->cmks.count; i++) {
+        const struct kt_cmk *cmk = rewrap->cmks.v[i];
         cmks[i] = (struct kt_cmk_counts){.from = cmk->name,
                                          .to = cmk->to ? cmk->to->name : cmk->name,
-                                         .matched = cmk->matched,
+                                         .matched = cmk->keys,
                                          .rewrapped = cmk->rewrapped};
     }
     job->result.keys.cmks = cmks;
-    job->result.keys.cmks_count = rewrap->cmks_count;
-}
-
-static void cmk_free(struct kt_cmk *cmk)
-{
-    kt_buf_free(&cmk->master_key);
-    for (size_t i = 0; i < cmk->probes; i++)
-        kt_buf_free(&cmk->probe[i]);
+    job->result.keys.cmks_count = rewrap->cmks.count;
 }
 
 static void rewrap_close(struct kt_job *job)
@@ -168,14 +169,11 @@ static void rewrap_close(struct kt_job *job)
         kt_rewrap_batch_free(job, &job->team.batches[i]);
     if (!rewrap)
         return;
-    for (size_t i = 0; i < rewrap->cmks_count; i++) {
-        cmk_free(&rewrap->cmks[i]);
-        if (rewrap->own)
-            cmk_free(&rewrap->own[i]);
-    }
+    for (size_t i = 0; rewrap->own && i < rewrap->cmks.count; i++)
+        kt_cmk_free(rewrap->own[i]);
     free(rewrap->own);
-    cmk_free(&rewrap->target);
-    free(rewrap->cmks);
+    kt_cmk_free(rewrap->target);
+    kt_cmks_free(&rewrap->cmks);
     free(rewrap->result);
     kt_filter_free(rewrap->filter);
     free(rewrap);

@@ -101,8 +101,7 @@ static enum kt_status add_key(struct kt_rewrap_batch *own, const struct kt_rewra
 static bool is_proven(struct kt_rewrap_key *key)
 {
     const struct kt_cmk *to = key->to;
-    struct kt_span master_key = kt_span_of(to->master_key.data, to->master_key.nbytes);
-    bool asks = to->strategy->unwrap_asks && to->strategy->unwrap_asks(to->strategy, master_key);
+    bool asks = to->strategy->unwrap_asks && to->strategy->unwrap_asks(to->strategy, kt_cmk_stored(to));
     if (!asks && !key->from->reencrypts)
         return true;
     uint64_t seen = atomic_fetch_add(&key->from->seen, 1);
@@ -123,9 +122,11 @@ static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, s
     if (job->only && !kt_only_has(job->only, batch->ns->name, batch->in.data, &batch->docs[doc]))
         return KT_OK;
     batch->counts.keys.matched++;
-    key.from = kt_rewrap_cmk(rewrap, &key.key);
+    key.from = kt_cmks_find(&rewrap->cmks, key.key.master_key);
     if (!key.from)
         return fail_key(batch, doc, "its CMK was not there when the job began: the key vault has changed");
+    if (key.from->tried == KT_E_DENIED)
+        return fail_key(batch, doc, key.from->why);
     key.to = key.from->to;
     key.prove = is_proven(&key);
     return add_key(own, &key);
@@ -176,18 +177,13 @@ static bool is_asked(const struct kt_rewrap_key *key, enum ask ask)
     return false;
 }
 
-static struct kt_span stored(const struct kt_cmk *cmk)
-{
-    return kt_span_of(cmk->master_key.data, cmk->master_key.nbytes);
-}
-
 static void fill_item(struct kt_rewrap_batch *own, const struct kt_rewrap_key *key, enum ask ask,
                       struct kt_wrap_item *item)
 {
     size_t slot = (size_t)(key - own->keys) - own->round;
     *item =
-        (struct kt_wrap_item){.master_key = stored(ask == ASK_UNWRAP_OLD ? key->from : key->to),
-                              .source = stored(key->from),
+        (struct kt_wrap_item){.master_key = kt_cmk_stored(ask == ASK_UNWRAP_OLD ? key->from : key->to),
+                              .source = kt_cmk_stored(key->from),
                               .wrapped = ask == ASK_UNWRAP_NEW ? key->made : key->key.key_material,
                               .dek = (ask == ASK_UNWRAP_NEW ? own->again : own->deks) + slot * KT_DEK_NBYTES};
     if (ask == ASK_WRAP || ask == ASK_REWRAP) {

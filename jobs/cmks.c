@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobs/cmks.h"
+
+#include <bson/bson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint64_t hash_of(struct kt_span bytes)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < bytes.nbytes; i++)
+        hash = (hash ^ bytes.data[i]) * 0x100000001b3u;
+    return hash ^ hash >> 32;
+}
+
+struct kt_span kt_cmk_stored(const struct kt_cmk *cmk)
+{
+    return kt_span_of(cmk->master_key.data, cmk->master_key.nbytes);
+}
+
+void kt_cmk_provider_id(const struct kt_cmk *cmk, char *out, size_t nbytes)
+{
+    bson_t view;
+    bson_iter_t iter;
+    bool found = bson_init_static(&view, cmk->master_key.data, cmk->master_key.nbytes) &&
+                 bson_iter_init_find(&iter, &view, "provider") && BSON_ITER_HOLDS_UTF8(&iter);
+    snprintf(out, nbytes, "%s", found ? bson_iter_utf8(&iter, NULL) : "");
+}
+
+void kt_cmk_free(struct kt_cmk *cmk)
+{
+    if (!cmk)
+        return;
+    kt_buf_free(&cmk->master_key);
+    for (size_t i = 0; i < cmk->probes; i++)
+        kt_buf_free(&cmk->probe[i]);
+    free(cmk);
+}
+
+enum kt_status kt_cmk_new(struct kt_cmk **out, const struct kt_cmks *cmks, struct kt_span master_key)
+{
+    char id[128];
+    struct kt_cmk *cmk = calloc(1, sizeof *cmk);
+    if (!cmk || kt_buf_append(&cmk->master_key, master_key.data, master_key.nbytes) != KT_OK) {
+        kt_cmk_free(cmk);
+        return KT_E_NOMEM;
+    }
+    kt_master_key_describe(master_key, cmk->name, sizeof cmk->name);
+    kt_cmk_provider_id(cmk, id, sizeof id);
+    cmk->provider = kt_providers_find(cmks->providers, kt_span_str(id));
+    if (cmk->provider)
+        cmk->strategy = kt_strategies_find(cmks->strategies, cmk->provider);
+    *out = cmk;
+    return KT_OK;
+}
+
+void kt_cmks_free(struct kt_cmks *cmks)
+{
+    for (size_t i = 0; i < cmks->count; i++)
+        kt_cmk_free(cmks->v[i]);
+    free(cmks->v);
+    free(cmks->places);
+    *cmks = (struct kt_cmks){0};
+}
+
+/* The place of a masterKey, taken or free. */
+static size_t place_of(const struct kt_cmks *cmks, struct kt_span master_key)
+{
+    size_t at = hash_of(master_key) & cmks->places_mask;
+    while (cmks->places[at] && !kt_span_equal(kt_cmk_stored(cmks->v[cmks->places[at] - 1]), master_key))
+        at = (at + 1) & cmks->places_mask;
+    return at;
+}
+
+struct kt_cmk *kt_cmks_find(const struct kt_cmks *cmks, struct kt_span master_key)
+{
+    if (!cmks->places)
+        return NULL;
+    uint32_t found = cmks->places[place_of(cmks, master_key)];
+    return found ? cmks->v[found - 1] : NULL;
+}
+
+static enum kt_status grow(struct kt_cmks *cmks)
+{
+    size_t capacity = cmks->capacity ? 2 * cmks->capacity : 16;
+    struct kt_cmk **v = realloc(cmks->v, capacity * sizeof *v);
+    if (!v)
+        return KT_E_NOMEM;
+    cmks->v = v;
+    uint32_t *places = calloc(2 * capacity, sizeof *places);
+    if (!places)
+        return KT_E_NOMEM;
+    free(cmks->places);
+    cmks->places = places;
+    cmks->places_mask = 2 * capacity - 1;
+    cmks->capacity = capacity;
+    for (size_t i = 0; i < cmks->count; i++)
+        places[place_of(cmks, kt_cmk_stored(cmks->v[i]))] = (uint32_t)i + 1;
+    return KT_OK;
+}
+
+static enum kt_status add(struct kt_cmks *cmks, struct kt_span master_key, struct kt_cmk **out)
+{
+    enum kt_status status = cmks->count < cmks->capacity ? KT_OK : grow(cmks);
+    if (status == KT_OK)
+        status = kt_cmk_new(out, cmks, master_key);
+    if (status != KT_OK)
+        return status;
+    size_t at = place_of(cmks, master_key);
+    cmks->v[cmks->count++] = *out;
+    cmks->places[at] = (uint32_t)cmks->count;
+    return KT_OK;
+}
+
+enum kt_status kt_cmks_count(struct kt_cmks *cmks, const struct kt_key_doc *key, struct kt_cmk **out)
+{
+    struct kt_cmk *cmk = kt_cmks_find(cmks, key->master_key);
+    enum kt_status status = cmk ? KT_OK : add(cmks, key->master_key, &cmk);
+    if (status != KT_OK)
+        return status;
+    cmk->keys++;
+    *out = cmk;
+    if (cmk->probes == KT_PROBE_KEYS)
+        return KT_OK;
+    status = kt_buf_append(&cmk->probe[cmk->probes], key->key_material.data, key->key_material.nbytes);
+    cmk->probes += status == KT_OK;
+    return status;
+}
+
+/* Answers that are waited for. */
+struct answers {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t open;
+};
+
+static void batch_done(struct kt_wrap_batch *batch)
+{
+    struct answers *answers = batch->context;
+    pthread_mutex_lock(&answers->lock);
+    if (--answers->open == 0)
+        pthread_cond_signal(&answers->changed);
+    pthread_mutex_unlock(&answers->lock);
+}
+
+static void wait_for(struct answers *answers)
+{
+    pthread_mutex_lock(&answers->lock);
+    while (answers->open)
+        pthread_cond_wait(&answers->changed, &answers->lock);
+    pthread_mutex_unlock(&answers->lock);
+}
+
+enum kt_status kt_strategy_ask(const struct kt_cmk *cmk, kt_strategy_fn run, struct kt_engine *engine,
+                               struct kt_wrap_item *items, size_t count)
+{
+    struct answers answers = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1};
+    struct kt_wrap_batch batch = {
+        .items = items, .count = count, .provider = cmk->provider, .done = batch_done, .context = &answers};
+    enum kt_status status = run(cmk->strategy, engine, &batch);
+    if (status == KT_OK)
+        wait_for(&answers);
+    return status;
+}
+
+/* CMKs tried side by side. */
+#define TRY_AT_ONCE 128
+
+struct trial {
+    struct kt_cmk *cmks[TRY_AT_ONCE];
+    struct kt_wrap_item items[TRY_AT_ONCE];
+    struct kt_wrap_batch batches[TRY_AT_ONCE];
+    size_t count;
+};
+
+/* One batch a CMK: they may be of different providers, and an answer that is slow holds nobody else up. */
+static void run_trial(struct trial *trial, size_t attempt, uint8_t *deks, struct kt_engine *engine)
+{
+    struct answers answers = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, trial->count};
+    for (size_t i = 0; i < trial->count; i++) {
+        struct kt_cmk *cmk = trial->cmks[i];
+        const struct kt_buf *probe = &cmk->probe[attempt];
+        trial->items[i] = (struct kt_wrap_item){.wrapped = kt_span_of(probe->data, probe->nbytes),
+                                                .master_key = kt_cmk_stored(cmk),
+                                                .dek = deks + i * KT_DEK_NBYTES};
+        trial->batches[i] = (struct kt_wrap_batch){.items = &trial->items[i],
+                                                   .count = 1,
+                                                   .provider = cmk->provider,
+                                                   .done = batch_done,
+                                                   .context = &answers};
+        enum kt_status status = cmk->strategy->unwrap(cmk->strategy, engine, &trial->batches[i]);
+        if (status != KT_OK) {
+            trial->items[i].status = status;
+            batch_done(&trial->batches[i]);
+        }
+    }
+    wait_for(&answers);
+    for (size_t i = 0; i < trial->count; i++) {
+        const struct kt_wrap_item *item = &trial->items[i];
+        trial->cmks[i]->tried = item->status;
+        trial->cmks[i]->why = item->status == KT_OK ? NULL
+                              : item->reason        ? item->reason
+                                                    : kt_status_text(item->status);
+    }
+    trial->count = 0;
+}
+
+enum kt_status kt_cmks_try(struct kt_cmks *cmks, struct kt_secmem *secmem, struct kt_engine *engine)
+{
+    uint8_t *deks = kt_secmem_alloc(secmem, TRY_AT_ONCE * KT_DEK_NBYTES);
+    struct trial *trial = calloc(1, sizeof *trial);
+    enum kt_status status = deks && trial ? KT_OK : KT_E_NOMEM;
+    for (size_t attempt = 0; attempt < KT_PROBE_KEYS && status == KT_OK; attempt++) {
+        for (size_t i = 0; i < cmks->count; i++) {
+            struct kt_cmk *cmk = cmks->v[i];
+            if (!cmk->strategy || attempt >= cmk->probes || (attempt > 0 && cmk->tried == KT_OK))
+                continue;
+            trial->cmks[trial->count++] = cmk;
+            if (trial->count == TRY_AT_ONCE)
+                run_trial(trial, attempt, deks, engine);
+        }
+        if (trial->count)
+            run_trial(trial, attempt, deks, engine);
+    }
+    free(trial);
+    kt_secmem_free(secmem, deks);
+    return status;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs on a server: lanes instead of a team. Every lane runs a batch's stages in a row: find the next
+ * documents of a range of _ids, plan, seal or open, update, move the range's checkpoint, commit; in one
+ * snapshot transaction that waits for nobody. Jobs that only read (verify, a dry run) do the same without
+ * writing.
+ *
+ *   live.c             opens and closes, starts lanes, gathers what they did
+ *   live_namespaces.c  which collections, and what may be done with them
+ *   live_projection.c  which of their fields are read
+ *   live_state.c       lease, ranges, what is left for the next run
+ *   live_gate.c        stop, pause, pace: between transactions
+ *   live_layout.c      the update commands of a batch
+ *   lane.c             one lane; lane_batch.c: one batch of it */
+#ifndef KT_JOBS_LIVE_H
+#define KT_JOBS_LIVE_H
+
+#include "io/mongo/client.h"
+#include "io/mongo/collection.h"
+#include "io/mongo/lease.h"
+#include "io/mongo/state.h"
+#include "jobs/job.h"
+#include "jobs/vault_mongo.h"
+
+/* One collection. */
+struct kt_live_ns {
+    struct kt_namespace *ns; /* the job's */
+    char db[64];
+    const char *coll;
+    bool whole;        /* whole documents are read */
+    bson_t projection; /* else these fields */
+    struct kt_coll facts;
+
+    struct kt_state_job state;
+    struct kt_state_range *ranges; /* this partition's */
+    size_t ranges_count, next;     /* next: the first that no lane has taken */
+    struct kt_lease_name lease;
+    bool leased;
+};
+
+struct kt_live {
+    struct kt_job *job;
+    struct kt_mongo *mongo, *vault_mongo; /* vault_mongo: NULL, mongo's, or the key vault's own */
+    struct kt_vault_mongo vault;
+    bool reads_only;
+    const char *state_db;
+    int part, parts;
+    struct kt_owner owner;
+
+    struct kt_live_ns *namespaces;
+    size_t namespaces_count;
+    struct kt_live_lane *lanes;
+    int lanes_count;
+
+    pthread_mutex_t lock; /* everything below, and the job's counts while lanes run */
+    pthread_cond_t changed;
+    int running;           /* lanes that have not ended */
+    enum kt_status status; /* the first failure, which ends all lanes */
+    struct kt_error error;
+    bool over;               /* for the thread that renews the leases */
+    uint64_t allowed_ns;     /* pace: when the next batch may begin */
+    _Atomic uint64_t redone; /* documents read again after a conflict */
+    atomic_bool paused;
+    _Atomic(const char *) waiting_for;
+};
+
+/* Whether the options ask for a live job: --from is a server and nothing is written elsewhere. */
+bool kt_live_wanted(const struct kt_job_options *options);
+
+/* Connects and looks at the server and its collections; fills job->namespaces. Refuses what cannot be done
+ * (KT_E_USAGE, KT_E_DENIED), each with the way out. */
+KT_MUST_USE enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err);
+
+/* After keys and workers are there: sessions, and the lanes' memory. */
+KT_MUST_USE enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err);
+
+/* Lease, ranges, lanes. KT_OK: all ranges of this partition are done. KT_E_STOPPED, KT_E_LIMIT, KT_E_BUSY
+ * (the lease is held), KT_E_OTHER_JOB, or what failed. */
+KT_MUST_USE enum kt_status kt_live_run(struct kt_job *job, struct kt_error *err);
+void kt_live_close(struct kt_live *live);
+
+/* Any thread. */
+const char *kt_live_waiting_for(const struct kt_live *live);
+
+/* The first failure counts and ends all lanes. */
+void kt_live_fail(struct kt_live *live, enum kt_status status, const char *message);
+bool kt_live_ending(struct kt_live *live);
+
+/* live_namespaces.c */
+KT_MUST_USE enum kt_status kt_live_name_namespaces(struct kt_live *live, struct kt_error *err);
+void kt_live_free_namespaces(struct kt_live *live);
+
+/* live_projection.c: sets whole or projection. */
+void kt_live_project(struct kt_live_ns *ns);
+
+/* live_state.c. begin: lease and ranges of every namespace. end: gives back what is held; when everything of
+ * a namespace is done, its state is dropped. */
+KT_MUST_USE enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err);
+KT_MUST_USE enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_error *err);
+KT_MUST_USE enum kt_status kt_live_renew(struct kt_live *live, struct kt_error *err);
+
+/* live_gate.c: called between transactions; returns when the next may begin, false when the job is ending.
+ * documents: how many the last batch had. */
+bool kt_live_gate(struct kt_live *live, uint32_t documents);
+
+#endif
