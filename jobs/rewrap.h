@@ -22,13 +22,18 @@ struct kt_rewrap {
 KT_MUST_USE enum kt_status kt_rewrap_survey(struct kt_job *job, struct kt_rewrap *rewrap,
                                             struct kt_error *err);
 
+/* Opens a real DEK of every source CMK. One that cannot is warned of; when none can, or a KMS is not to be
+ * reached, the job is refused. */
+KT_MUST_USE enum kt_status kt_rewrap_try_sources(struct kt_job *job, struct kt_rewrap *rewrap,
+                                                 struct kt_error *err);
+
 /* Makes wrap targets of the target or, without one, of the CMKs themselves (a KMS may pin a version or make a
  * key), and sets .to and .reencrypts of every CMK. */
 KT_MUST_USE enum kt_status kt_rewrap_aim(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err);
 
-/* Tries every source CMK with a real DEK and the target with random bytes. */
-KT_MUST_USE enum kt_status kt_rewrap_probe(struct kt_job *job, struct kt_rewrap *rewrap,
-                                           struct kt_error *err);
+/* Wraps and unwraps random bytes with every target; tries ReEncrypt with a real DEK. */
+KT_MUST_USE enum kt_status kt_rewrap_try_targets(struct kt_job *job, struct kt_rewrap *rewrap,
+                                                 struct kt_error *err);
 
 bool kt_rewrap_matches(const struct kt_rewrap *rewrap, const struct kt_key_doc *key);
 

@@ -13,7 +13,8 @@ static enum kt_status make_ready(struct kt_job *job, const struct kt_rewrap *rew
     const struct kt_strategy *strategy = given->strategy;
     struct kt_buf resolved = {0};
     enum kt_status status = KT_OK;
-    if (strategy->resolve && !(job->options.dry_run && given->provider->kms == KT_KMS_KMIP))
+    bool makes_key = given->provider->kms == KT_KMS_KMIP;
+    if (strategy->resolve && given->tried == KT_OK && !(job->options.dry_run && makes_key))
         status = strategy->resolve(strategy, kt_cmk_stored(given), &resolved, err);
     struct kt_span stored =
         resolved.nbytes ? kt_span_of(resolved.data, resolved.nbytes) : kt_cmk_stored(given);
@@ -152,13 +153,15 @@ static enum kt_status judge_sources(struct kt_job *job, const struct kt_rewrap *
     return refused(err, bad->tried, "none of the DEKs that were tried opens with", bad, bad->why);
 }
 
-enum kt_status kt_rewrap_probe(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
+enum kt_status kt_rewrap_try_sources(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
 {
     if (kt_cmks_try(&rewrap->cmks, job->secmem, job->engine) != KT_OK)
         return kt_fail(err, KT_E_NOMEM, "locked memory ran out");
-    enum kt_status usable = judge_sources(job, rewrap, err);
-    if (usable != KT_OK)
-        return usable;
+    return judge_sources(job, rewrap, err);
+}
+
+enum kt_status kt_rewrap_try_targets(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
+{
     uint8_t *deks = kt_secmem_alloc(job->secmem, 2 * KT_DEK_NBYTES);
     enum kt_status status =
         deks ? probe_targets(job, rewrap, deks, err) : kt_fail(err, KT_E_NOMEM, "locked memory ran out");
