@@ -77,22 +77,27 @@ static void use_up(struct kt_feed *feed, const uint8_t *bytes, const struct run 
     feed->at += n;
 }
 
-static enum kt_status keep_rest(struct kt_feed *feed, const uint8_t *rest, size_t nbytes)
+static enum kt_status keep_rest(struct kt_feed *feed, struct kt_span rest)
 {
-    enum kt_status status = kt_region_reserve(&feed->carry, nbytes);
+    enum kt_status status = kt_region_reserve(&feed->carry, rest.nbytes);
     if (status != KT_OK)
         return status;
-    if (nbytes > 0)
-        memcpy(feed->carry.data, rest, nbytes);
+    if (rest.nbytes > 0)
+        memcpy(feed->carry.data, rest.data, rest.nbytes);
     feed->carry_at = 0;
-    feed->carry_nbytes = nbytes;
+    feed->carry_nbytes = rest.nbytes;
     return KT_OK;
+}
+
+static struct kt_span carried(const struct kt_feed *feed)
+{
+    return kt_span_skip(kt_span_of(feed->carry.data, feed->carry_at + feed->carry_nbytes), feed->carry_at);
 }
 
 static void take_carry(struct kt_feed *feed, uint8_t *to, size_t nbytes)
 {
     if (nbytes > 0)
-        memcpy(to, feed->carry.data + feed->carry_at, nbytes);
+        memcpy(to, carried(feed).data, nbytes);
     feed->carry_at += nbytes;
     feed->carry_nbytes -= nbytes;
 }
@@ -106,7 +111,7 @@ static enum kt_status out_of_memory(const struct kt_feed *feed, struct kt_error 
 static enum kt_status from_carry(struct kt_feed *feed, size_t want, struct kt_region *into, struct run *run,
                                  size_t *filled, const char *who, struct kt_error *err)
 {
-    const uint8_t *bytes = feed->carry.data + feed->carry_at;
+    const uint8_t *bytes = carried(feed).data;
     enum kt_status status = scan(feed, bytes, feed->carry_nbytes, want, run, who, err);
     if (status != KT_OK)
         return status;
@@ -140,7 +145,7 @@ static enum kt_status finish_run(struct kt_feed *feed, struct kt_region *into, c
 {
     use_up(feed, into->data, run);
     size_t used = run->nbytes + (run->mark ? 4 : 0);
-    if (keep_rest(feed, into->data + used, filled - used) != KT_OK)
+    if (keep_rest(feed, kt_span_skip(kt_span_of(into->data, filled), used)) != KT_OK)
         return out_of_memory(feed, err);
     *nbytes = run->nbytes;
     *stop = run->mark ? KT_FEED_MARK : feed->ended && used == filled ? KT_FEED_END : KT_FEED_FULL;

@@ -214,7 +214,8 @@ enum kt_status kt_metadata_parse(struct kt_metadata *metadata, struct kt_span js
                                  struct kt_error *err)
 {
     *metadata = (struct kt_metadata){0};
-    struct json j = {.p = json.data, .start = json.data, .end = json.data + json.nbytes, .found = metadata};
+    const uint8_t *end = kt_span_skip(json, json.nbytes).data;
+    struct json j = {.p = json.data, .start = json.data, .end = end, .found = metadata};
     struct kt_buf text = {0};
     bool ok = walk(&j, &text);
     kt_buf_free(&text);

@@ -145,11 +145,11 @@ Test(input, gzip_trailer_is_checked)
     kt_buf_free(&docs);
 }
 
-/* 1 GiB of zeros in 1 MB: nothing but the caller's own memory grows. */
+/* 256 MiB of zeros in 1 MB: nothing but the caller's own memory grows. */
 Test(input, bomb_stays_small)
 {
     const char *path = kt_tmp_path("bomb.gz");
-    kt_run("head -c 1073741824 /dev/zero | gzip -1 > '%s'", path);
+    kt_run("head -c 268435456 /dev/zero | gzip -1 > '%s'", path);
     struct kt_input *in;
     struct kt_error err;
     cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, &err), KT_OK, "%s", err.message);
@@ -163,7 +163,7 @@ Test(input, bomb_stays_small)
         total += got;
     }
     getrusage(RUSAGE_SELF, &after);
-    cr_assert_eq(total, UINT64_C(1) << 30);
+    cr_assert_eq(total, UINT64_C(1) << 28);
     cr_assert_lt(after.ru_maxrss - before.ru_maxrss, 8192, "grew by %ld KiB",
                  after.ru_maxrss - before.ru_maxrss);
     kt_input_close(in);
