@@ -48,7 +48,8 @@ enum kt_status kt_cmk_new(struct kt_cmk **out, const struct kt_cmks *cmks, struc
     }
     kt_master_key_describe(master_key, cmk->name, sizeof cmk->name);
     kt_cmk_provider_id(cmk, id, sizeof id);
-    cmk->provider = kt_providers_find(cmks->providers, kt_span_str(id));
+    if (cmks->providers)
+        cmk->provider = kt_providers_find(cmks->providers, kt_span_str(id));
     if (cmk->provider)
         cmk->strategy = kt_strategies_find(cmks->strategies, cmk->provider);
     *out = cmk;

@@ -21,6 +21,7 @@ struct kt_cmk {
     uint64_t keys;                      /* that kt_cmks_count was called for */
     struct kt_buf probe[KT_PROBE_KEYS]; /* some of their wraps */
     size_t probes;
+    size_t rank;           /* audit: place beside cmks.v */
     enum kt_status tried;  /* by kt_cmks_try: KT_OK, or why none of the probes opened */
     const char *why;       /* a sentence; NULL: KT_OK, or not tried */
     struct kt_cmk *to;     /* rewrap: what its keys are wrapped under afterwards; borrowed */

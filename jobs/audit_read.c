@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <bson/bson.h>
+#include <stdlib.h>
+
+#include "csfle/walk.h"
+#include "io/store.h"
+#include "jobs/audit.h"
+
+#define READ_NBYTES ((size_t)1 << 20)
+
+static bool grow(void **array, size_t *capacity, size_t count, size_t item_nbytes)
+{
+    if (count < *capacity)
+        return true;
+    size_t more = *capacity ? 2 * *capacity : 256;
+    void *grown = realloc(*array, more * item_nbytes);
+    if (!grown)
+        return false;
+    *array = grown;
+    *capacity = more;
+    return true;
+}
+
+static uint64_t hash_of(struct kt_span name)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < name.nbytes; i++)
+        hash = (hash ^ name.data[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static bool is_versionless(const struct kt_key_doc *key)
+{
+    bson_t view;
+    bson_iter_t iter;
+    return key->kms == KT_KMS_AZURE &&
+           bson_init_static(&view, key->master_key.data, key->master_key.nbytes) &&
+           !bson_iter_init_find(&iter, &view, "keyVersion");
+}
+
+static void count_age(const struct kt_audit *audit, struct kt_audit_cmk *age, const struct kt_key_doc *key)
+{
+    if (age->deks++ == 0) {
+        age->oldest_ms = age->newest_ms = key->update_ms;
+        age->versionless = is_versionless(key);
+    }
+    if (key->update_ms < age->oldest_ms)
+        age->oldest_ms = key->update_ms;
+    if (key->update_ms > age->newest_ms)
+        age->newest_ms = key->update_ms;
+    age->old +=
+        audit->options.older_than_ms && key->update_ms < audit->result.now_ms - audit->options.older_than_ms;
+}
+
+static enum kt_status count_names(struct kt_audit_reading *reading, const struct kt_key_doc *key)
+{
+    struct kt_span name;
+    size_t at = 0, count = 0;
+    for (; kt_key_doc_alt_name(key, &at, &name); count++) {
+        if (!grow((void **)&reading->names, &reading->names_capacity, reading->names_count,
+                  sizeof *reading->names))
+            return KT_E_NOMEM;
+        reading->names[reading->names_count++] = hash_of(name);
+    }
+    reading->shown->unnamed += count == 0;
+    return KT_OK;
+}
+
+static enum kt_status count_key(struct kt_audit *audit, struct kt_audit_reading *reading,
+                                const struct kt_key_doc *key)
+{
+    struct kt_cmk *cmk;
+    size_t before = reading->cmks.count;
+    enum kt_status status = kt_cmks_count(&reading->cmks, key, &cmk);
+    if (status != KT_OK)
+        return status;
+    if (reading->cmks.count > before) {
+        if (!grow((void **)&reading->ages, &reading->ages_capacity, before, sizeof *reading->ages))
+            return KT_E_NOMEM;
+        reading->ages[before] = (struct kt_audit_cmk){.name = cmk->name};
+        cmk->rank = before;
+    }
+    count_age(audit, &reading->ages[cmk->rank], key);
+    reading->shown->deks++;
+    reading->shown->asked +=
+        audit->asked.nbytes &&
+        kt_span_equal(key->master_key, kt_span_of(audit->asked.data, audit->asked.nbytes));
+    if (audit->options.from) {
+        if (!grow((void **)&reading->ids, &reading->ids_capacity, reading->ids_count, sizeof *reading->ids))
+            return KT_E_NOMEM;
+        memcpy(reading->ids[reading->ids_count++], key->id, 16);
+    }
+    return count_names(reading, key);
+}
+
+static enum kt_status count_piece(struct kt_audit *audit, struct kt_audit_reading *reading,
+                                  const uint8_t *docs, size_t nbytes)
+{
+    struct kt_key_doc key;
+    uint32_t doc_nbytes;
+    for (size_t at = 0; at < nbytes; at += doc_nbytes) {
+        doc_nbytes = kt_load_le32(docs + at);
+        if (kt_key_doc_parse(kt_span_of(docs + at, doc_nbytes), &key, NULL) != KT_OK) {
+            reading->shown->broken++;
+            continue;
+        }
+        enum kt_status status = count_key(audit, reading, &key);
+        if (status != KT_OK)
+            return status;
+    }
+    return KT_OK;
+}
+
+/* Calls take for every run of documents that is wanted. */
+typedef enum kt_status (*take_fn)(struct kt_audit *audit, void *arg, const uint8_t *docs, size_t nbytes,
+                                  struct kt_error *err);
+
+static enum kt_status read_store(struct kt_audit *audit, struct kt_source *source, const char *ns,
+                                 take_fn take, void *arg, struct kt_error *err)
+{
+    struct kt_piece piece = {0};
+    struct kt_region region = {0};
+    enum kt_status status = KT_OK;
+    while (status == KT_OK) {
+        status = kt_source_next(source, READ_NBYTES, &region, &piece, err);
+        if (status != KT_OK || piece.kind == KT_PIECE_END)
+            break;
+        const struct kt_entry *entry = kt_source_entry(source, piece.entry);
+        bool wanted = !ns || strcmp(entry->ns, ns) == 0;
+        if (piece.kind == KT_PIECE_DOCS && wanted && !entry->is_oplog)
+            status = take(audit, arg, region.data, piece.nbytes, err);
+    }
+    kt_region_free(&region);
+    return status;
+}
+
+static enum kt_status take_keys(struct kt_audit *audit, void *arg, const uint8_t *docs, size_t nbytes,
+                                struct kt_error *err)
+{
+    return count_piece(audit, arg, docs, nbytes) == KT_OK ? KT_OK
+                                                          : kt_fail(err, KT_E_NOMEM, "memory ran out");
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, 16);
+}
+
+static void finish_vault(struct kt_audit_reading *reading)
+{
+    if (reading->names_count)
+        qsort(reading->names, reading->names_count, sizeof *reading->names, compare_hashes);
+    for (size_t i = 1; i < reading->names_count; i++)
+        reading->shown->duplicate_names += reading->names[i] == reading->names[i - 1];
+    if (reading->ids_count)
+        qsort(reading->ids, reading->ids_count, sizeof *reading->ids, compare_ids);
+}
+
+enum kt_status kt_audit_read_vault(struct kt_audit *audit, struct kt_audit_reading *reading,
+                                   const char *store, struct kt_error *err)
+{
+    struct kt_source *source;
+    enum kt_status status = kt_source_open(&source, store, NULL, err);
+    if (status != KT_OK)
+        return status;
+    bool lone = kt_source_container(source) == KT_BSON_FILE;
+    const struct kt_entry *entry = NULL;
+    for (uint32_t i = 0; !lone && (entry = kt_source_entry(source, i)); i++) {
+        if (strcmp(entry->ns, audit->options.key_vault_namespace) == 0)
+            break;
+    }
+    if (!lone && !entry)
+        status = kt_fail(err, KT_E_USAGE, "%s holds no %s; name the key vault with --key-vault-namespace",
+                         store, audit->options.key_vault_namespace);
+    else
+        status = read_store(audit, source, lone ? NULL : audit->options.key_vault_namespace, take_keys,
+                            reading, err);
+    kt_source_close(source);
+    if (status == KT_OK)
+        finish_vault(reading);
+    return status;
+}
+
+static void mark(struct kt_audit_reading *reading, const uint8_t *id)
+{
+    const uint8_t(*found)[16] =
+        bsearch(id, reading->ids, reading->ids_count, sizeof *reading->ids, compare_ids);
+    if (found)
+        reading->used[found - (const uint8_t(*)[16])reading->ids] = true;
+}
+
+static enum kt_status take_data(struct kt_audit *audit, void *arg, const uint8_t *docs, size_t nbytes,
+                                struct kt_error *err)
+{
+    struct kt_ops *ops = arg;
+    struct kt_walk_fault fault;
+    for (uint32_t at = 0; at < nbytes; at += kt_load_le32(docs + at)) {
+        ops->count = 0;
+        enum kt_status status = kt_walk_payloads(docs, at, kt_load_le32(docs + at), ops, &fault);
+        if (status == KT_E_FORMAT)
+            return kt_fail(err, status, "%s: a document is broken: %s", audit->options.from, fault.what);
+        if (status != KT_OK)
+            return kt_fail(err, status, "memory ran out");
+        for (size_t i = 0; i < ops->count; i++) {
+            const struct kt_op *op = &ops->v[i];
+            struct kt_payload payload;
+            if (op->action == KT_FRAME ||
+                !kt_payload_parse(op->type, kt_span_of(docs + op->value, op->value_nbytes), &payload, NULL))
+                continue;
+            for (size_t v = 0; v < audit->result.vaults_count; v++)
+                mark(&audit->readings[v], payload.key_id);
+        }
+    }
+    return KT_OK;
+}
+
+enum kt_status kt_audit_read_data(struct kt_audit *audit, struct kt_error *err)
+{
+    struct kt_source *source;
+    struct kt_ops ops = {0};
+    for (size_t v = 0; v < audit->result.vaults_count; v++) {
+        struct kt_audit_reading *reading = &audit->readings[v];
+        reading->used = calloc(reading->ids_count ? reading->ids_count : 1, sizeof *reading->used);
+        if (!reading->used)
+            return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    }
+    enum kt_status status = kt_source_open(&source, audit->options.from, NULL, err);
+    if (status != KT_OK)
+        return status;
+    status = read_store(audit, source, NULL, take_data, &ops, err);
+    kt_source_close(source);
+    kt_ops_free(&ops);
+    for (size_t v = 0; v < audit->result.vaults_count; v++) {
+        struct kt_audit_reading *reading = &audit->readings[v];
+        for (size_t i = 0; i < reading->ids_count; i++)
+            reading->shown->unused += !reading->used[i];
+    }
+    return status;
+}
+
+void kt_audit_reading_free(struct kt_audit_reading *reading)
+{
+    kt_cmks_free(&reading->cmks);
+    free(reading->ages);
+    free(reading->names);
+    free(reading->ids);
+    free(reading->used);
+}
