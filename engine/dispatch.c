@@ -10,6 +10,7 @@
 static const struct kt_backend *const table[] = {
 #ifdef KT_HAVE_X86
     &kt_backend_avx512,
+    &kt_backend_avx2,
 #endif
     &kt_backend_scalar,
 };

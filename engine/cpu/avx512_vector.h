@@ -37,10 +37,12 @@ static inline V swap_bytes(V x)
 static inline __attribute__((always_inline)) void transpose_8x8(V x[8])
 {
     V even[4], odd[4];
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         even[i] = _mm512_unpacklo_epi64(x[2 * i], x[2 * i + 1]);
         odd[i] = _mm512_unpackhi_epi64(x[2 * i], x[2 * i + 1]);
     }
+#pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
         const V *q = i ? odd : even;
         V low_02 = _mm512_shuffle_i64x2(q[0], q[1], 0x88), low_13 = _mm512_shuffle_i64x2(q[0], q[1], 0xdd);
@@ -56,12 +58,16 @@ static inline __attribute__((always_inline)) void transpose_8x8(V x[8])
 static inline __attribute__((always_inline)) void lanes_load(uint64_t w[16][WIDE_LANES],
                                                              const uint8_t *const rows[WIDE_LANES], size_t at)
 {
+#pragma GCC unroll 2
     for (int half = 0; half < 2; half++)
+#pragma GCC unroll 2
         for (int v = 0; v < 2; v++) {
             V x[8];
+#pragma GCC unroll 8
             for (int i = 0; i < 8; i++)
                 x[i] = swap_bytes(_mm512_loadu_si512(rows[8 * v + i] + at + 64 * half));
             transpose_8x8(x);
+#pragma GCC unroll 8
             for (int i = 0; i < 8; i++)
                 V_STORE(&w[8 * half + i][8 * v], x[i]);
         }
@@ -69,6 +75,7 @@ static inline __attribute__((always_inline)) void lanes_load(uint64_t w[16][WIDE
 
 static inline void lanes_fill(wide_hash h, const uint64_t midstate[8])
 {
+#pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         V x = V_SET1(midstate[i]);
         V_STORE(&h[i][0], x);
@@ -79,11 +86,14 @@ static inline void lanes_fill(wide_hash h, const uint64_t midstate[8])
 /* midstates[i], 64-byte aligned, to lane i, and back. */
 static inline void lanes_gather(wide_hash h, const uint64_t *const midstates[WIDE_LANES])
 {
+#pragma GCC unroll 2
     for (int v = 0; v < 2; v++) {
         V x[8];
+#pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             x[i] = V_LOAD(midstates[8 * v + i]);
         transpose_8x8(x);
+#pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             V_STORE(&h[i][8 * v], x[i]);
     }
@@ -91,11 +101,14 @@ static inline void lanes_gather(wide_hash h, const uint64_t *const midstates[WID
 
 static inline void lanes_scatter(uint64_t *const midstates[WIDE_LANES], wide_hash h)
 {
+#pragma GCC unroll 2
     for (int v = 0; v < 2; v++) {
         V x[8];
+#pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             x[i] = V_LOAD(&h[i][8 * v]);
         transpose_8x8(x);
+#pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             V_STORE(midstates[8 * v + i], x[i]);
     }
@@ -107,10 +120,13 @@ static inline void lanes_digests(uint8_t (*to)[32], wide_hash h)
 {
     const V first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
             last = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+#pragma GCC unroll 2
     for (int v = 0; v < 2; v++, to += 8) {
         V x[4];
+#pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
             x[i] = swap_bytes(V_LOAD(&h[i][8 * v]));
+#pragma GCC unroll 2
         for (int odd = 0; odd < 2; odd++) {
             V low = odd ? _mm512_unpackhi_epi64(x[0], x[1]) : _mm512_unpacklo_epi64(x[0], x[1]);
             V high = odd ? _mm512_unpackhi_epi64(x[2], x[3]) : _mm512_unpacklo_epi64(x[2], x[3]);

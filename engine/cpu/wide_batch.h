@@ -30,8 +30,9 @@ static inline bool takes_part(const struct kt_msg *m, enum job job)
     return m->status == KT_OK && (job != JOB_IV || m->mode == KT_MODE_DETERMINISTIC);
 }
 
-/* s->order = the messages that take part, short ones first (counting sort). Returns how many. */
-static inline size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum job job)
+/* order = the messages that take part, short ones first (counting sort). Returns how many. */
+static PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum job job,
+                                uint16_t order[WIDE_WINDOW])
 {
     uint16_t start[WIDE_CLASSES + 1] = {0};
     unsigned lowest = WIDE_CLASSES, highest = 0;
@@ -41,7 +42,7 @@ static inline size_t sort_window(struct wide_state *s, const struct kt_batch *b,
             continue;
         unsigned class = class_of(hashed_nbytes(&b->msgs[i], job));
         s->class[n] = (uint8_t) class;
-        s->order[n++] = (uint16_t)i;
+        order[n++] = (uint16_t)i;
         lowest = class < lowest ? class : lowest;
         highest = class > highest ? class : highest;
     }
@@ -52,8 +53,8 @@ static inline size_t sort_window(struct wide_state *s, const struct kt_batch *b,
     for (unsigned c = lowest; c < highest; c++)
         start[c + 1] = (uint16_t)(start[c + 1] + start[c]);
     for (size_t i = 0; i < n; i++)
-        s->sorted[start[s->class[i]]++] = s->order[i];
-    memcpy(s->order, s->sorted, n * sizeof s->order[0]);
+        s->sorted[start[s->class[i]]++] = order[i];
+    memcpy(order, s->sorted, n * sizeof order[0]);
     return n;
 }
 
@@ -92,8 +93,8 @@ static inline void prefetch(const struct kt_batch *b, const struct kt_msg *m)
 }
 
 /* Takes the next group from the sorted window, and asks the caches for the one after it. */
-static inline struct group take_group(struct wide_state *s, const struct kt_batch *b, const uint16_t *order,
-                                      size_t n, enum job job)
+static PHASE struct group take_group(struct wide_state *s, const struct kt_batch *b, const uint16_t *order,
+                                     size_t n, enum job job)
 {
     struct group g = {.s = s, .one_key = true};
     unsigned most = GROUP_MAX;
@@ -115,20 +116,20 @@ static inline struct group take_group(struct wide_state *s, const struct kt_batc
     return g;
 }
 
-static inline void store_tags(const struct group *g)
+static PHASE void store_tags(const struct group *g)
 {
     for (unsigned i = 0; i < g->count; i++)
         memcpy(g->s->lanes[i].out, g->s->digests[i], 32);
 }
 
-static inline void store_ivs(const struct group *g)
+static PHASE void store_ivs(const struct group *g)
 {
     for (unsigned i = 0; i < g->count; i++)
         memcpy(g->s->lanes[i].out - 16, g->s->digests[i], 16);
 }
 
 /* How much of the scratch memory a call has used, so that a small batch does not wipe all of it. */
-static inline void wipe(struct wide_state *s, size_t n)
+static PHASE void wipe(struct wide_state *s, size_t n)
 {
     size_t rows = n < GROUP_MAX ? (n + 3) & ~(size_t)3 : GROUP_MAX;
     kt_backend_wipe(&s->sha, sizeof s->sha);
@@ -139,24 +140,31 @@ static inline void wipe(struct wide_state *s, size_t n)
     wipe_vectors();
 }
 
+static inline __attribute__((always_inline)) void seal_groups(struct wide_state *s, const struct kt_batch *b,
+                                                              const uint16_t *order, size_t n, enum job job)
+{
+    for (size_t at = 0; at < n;) {
+        struct group g = take_group(s, b, order + at, n - at, job);
+        run_group(&g, job);
+        if (job == JOB_IV)
+            store_ivs(&g);
+        else
+            store_tags(&g);
+        at += g.count;
+    }
+}
+
 static enum kt_status wide_seal(void *state, const struct kt_batch *b)
 {
     struct wide_state *s = state;
-    size_t n = sort_window(s, b, JOB_IV), most = n;
-    for (size_t at = 0; at < n;) {
-        struct group g = take_group(s, b, s->order + at, n - at, JOB_IV);
-        run_group(&g, JOB_IV);
-        store_ivs(&g);
-        at += g.count;
-    }
-    n = sort_window(s, b, JOB_SEAL);
-    for (size_t at = 0; at < n;) {
-        struct group g = take_group(s, b, s->order + at, n - at, JOB_SEAL);
-        run_group(&g, JOB_SEAL);
-        store_tags(&g);
-        at += g.count;
-    }
-    wipe(s, most > n ? most : n);
+    size_t n = sort_window(s, b, JOB_SEAL, s->order);
+    bool deterministic = false;
+    for (size_t i = 0; i < b->msgs_count; i++)
+        deterministic |= b->msgs[i].mode == KT_MODE_DETERMINISTIC;
+    if (deterministic)
+        seal_groups(s, b, s->iv_order, sort_window(s, b, JOB_IV, s->iv_order), JOB_IV);
+    seal_groups(s, b, s->order, n, JOB_SEAL);
+    wipe(s, n);
     return KT_OK;
 }
 

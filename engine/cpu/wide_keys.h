@@ -23,7 +23,8 @@ static inline void prepare_midstates(struct wide_state *s, const uint8_t *deks, 
         s->sha.active[i] = 1;
     }
     lanes_fill(s->hash[0], kt_sha512_initial);
-    lanes_compress(&s->sha, s->hash[0], rows, 1);
+    lanes_load(s->sha.w, rows, 0);
+    lanes_compress(&s->sha, s->hash[0], 0);
     lanes_scatter(midstates, s->hash[0]);
 }
 

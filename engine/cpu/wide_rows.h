@@ -100,7 +100,7 @@ static inline void finish(const struct group *g, unsigned i, enum job job)
 
 /* Encrypts what is staged, up to GROUP_LONG rows at a time, each time as many blocks as the longest of them
  * has. */
-static inline void encrypt(const struct group *g)
+static PHASE void encrypt(const struct group *g)
 {
     struct wide_state *s = g->s;
     for (unsigned i = 0; i < g->count; i += GROUP_LONG) {
@@ -133,7 +133,7 @@ static inline void hash_one_by_one(const struct group *g, unsigned first, wide_h
 }
 
 /* The inner hash of what the rows hold. */
-static inline void hash(const struct group *g)
+static PHASE void hash(const struct group *g)
 {
     struct wide_sha *sha = &g->s->sha;
     for (unsigned first = 0; first < g->count; first += WIDE_LANES) {
@@ -149,7 +149,10 @@ static inline void hash(const struct group *g)
         if (busy <= SCALAR_LANES)
             hash_one_by_one(g, first, g->s->hash[first / WIDE_LANES], sha->active);
         else
-            lanes_compress(sha, g->s->hash[first / WIDE_LANES], rows, most);
+            for (uint64_t b = 0; b < most; b++) {
+                lanes_load(sha->w, rows, KT_SHA512_BLOCK * b);
+                lanes_compress(sha, g->s->hash[first / WIDE_LANES], b);
+            }
     }
 }
 
@@ -166,7 +169,7 @@ static inline void load_midstates(const struct group *g, unsigned first, wide_ha
         lanes_gather(h, midstates);
 }
 
-static inline void begin_hash(const struct group *g, enum job job)
+static PHASE void begin_hash(const struct group *g, enum job job)
 {
     size_t inner = job == JOB_IV ? offsetof(struct kt_key, iv_inner) : offsetof(struct kt_key, mac_inner);
     for (unsigned first = 0; first < g->count; first += WIDE_LANES)
@@ -175,23 +178,33 @@ static inline void begin_hash(const struct group *g, enum job job)
 
 /* The outer hash takes the inner state as it stands, word by word: no digest is stored and loaded in between.
  */
-static inline void end_hash(const struct group *g, enum job job)
+static PHASE void end_hash(const struct group *g, enum job job)
 {
     size_t outer = job == JOB_IV ? offsetof(struct kt_key, iv_outer) : offsetof(struct kt_key, mac_outer);
     struct wide_sha *sha = &g->s->sha;
     for (unsigned first = 0; first < g->count; first += WIDE_LANES) {
         uint64_t(*h)[WIDE_LANES] = g->s->hash[first / WIDE_LANES];
-        memcpy(sha->w, h, sizeof(wide_hash));
-        memset(sha->w[8], 0, sizeof(wide_hash));
-        for (unsigned i = 0; i < WIDE_LANES; i++) {
-            sha->w[8][i] = (uint64_t)1 << 63;
-            sha->w[15][i] = 8 * (KT_SHA512_BLOCK + KT_SHA512_DIGEST);
-            sha->active[i] = 1;
-        }
+        lanes_digest_block(sha, h);
         load_midstates(g, first, h, outer);
-        lanes_compress(sha, h, NULL, 1);
+        lanes_compress(sha, h, 0);
         lanes_digests(&g->s->digests[first], h);
     }
+}
+
+static PHASE bool stage_all(const struct group *g, enum job job, bool first)
+{
+    bool more = false;
+    for (unsigned i = 0; i < g->count; i++) {
+        stage(g, i, job, first);
+        more |= !g->s->lanes[i].ended;
+    }
+    return more;
+}
+
+static PHASE void finish_all(const struct group *g, enum job job)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        finish(g, i, job);
 }
 
 /* digests[i] = the first 32 bytes of lane i's HMAC; sealing, its ciphertext is written too. */
@@ -200,15 +213,10 @@ static inline __attribute__((always_inline)) void run_group(const struct group *
     begin_hash(g, job);
     bool first = true, more = true;
     while (more) {
-        more = false;
-        for (unsigned i = 0; i < g->count; i++) {
-            stage(g, i, job, first);
-            more |= !g->s->lanes[i].ended;
-        }
+        more = stage_all(g, job, first);
         if (job == JOB_SEAL)
             encrypt(g);
-        for (unsigned i = 0; i < g->count; i++)
-            finish(g, i, job);
+        finish_all(g, job);
         hash(g);
         first = false;
     }

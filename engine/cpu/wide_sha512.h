@@ -13,6 +13,11 @@
 #define VECTORS (WIDE_LANES * 8 / sizeof(V))
 #define V_LANES (sizeof(V) / 8)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define ONE_COPY __attribute__((noinline))
+#else
+#define ONE_COPY __attribute__((noinline, noclone))
+#endif
 
 ALWAYS_INLINE V big_sigma_0(V x)
 {
@@ -63,8 +68,25 @@ ALWAYS_INLINE void sixteen_rounds(V state[VECTORS][8], uint64_t w[16][WIDE_LANES
     }
 }
 
-/* Adds the words of sha->w to each lane of h that has more than `block` blocks. */
-ALWAYS_INLINE void compress_words(struct wide_sha *sha, wide_hash h, uint64_t block)
+/* sha->w = the one block that the 64 bytes of a digest h make behind a block of key. */
+static inline void lanes_digest_block(struct wide_sha *sha, wide_hash h)
+{
+#pragma GCC unroll 2
+    for (size_t v = 0; v < WIDE_LANES; v += V_LANES) {
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            V_STORE(&sha->w[i][v], V_LOAD(&h[i][v]));
+            V_STORE(&sha->w[8 + i][v], V_SET1(0));
+        }
+        V_STORE(&sha->w[8][v], V_SET1((uint64_t)1 << 63));
+        V_STORE(&sha->w[15][v], V_SET1(8 * (KT_SHA512_BLOCK + KT_SHA512_DIGEST)));
+        V_STORE(&sha->active[v], V_SET1(1));
+    }
+}
+
+/* Hashes the words of sha->w into each lane of h that has more than `block` blocks to hash. Neither inlined
+ * nor cloned: see above. */
+static ONE_COPY void lanes_compress(struct wide_sha *sha, wide_hash h, uint64_t block)
 {
     V state[VECTORS][8];
 #pragma GCC unroll 2
@@ -81,18 +103,6 @@ ALWAYS_INLINE void compress_words(struct wide_sha *sha, wide_hash h, uint64_t bl
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             V_STORE(&h[i][v * V_LANES], V_ADD(V_LOAD(&h[i][v * V_LANES]), V_AND(state[v][i], active)));
-    }
-}
-
-/* blocks blocks from each lane's row into h; lane i takes sha->active[i] of them. rows NULL: one block whose
- * words stand in sha->w. Not inline: see above. */
-static __attribute__((noinline)) void lanes_compress(struct wide_sha *sha, wide_hash h,
-                                                     const uint8_t *const rows[WIDE_LANES], size_t blocks)
-{
-    for (size_t b = 0; b < blocks; b++) {
-        if (rows)
-            lanes_load(sha->w, rows, KT_SHA512_BLOCK * b);
-        compress_words(sha, h, b);
     }
 }
 
