@@ -108,15 +108,17 @@ static bool read_field(const struct kt_element *e, const struct kt_master_field 
     return wrong == NULL;
 }
 
-/* -1: `provider`; -2: no field of this provider. */
+enum { PROVIDER = -1, NO_FIELD = -2 };
+
+/* Index into fields, or one of the two above. */
 static int number_of(const struct kt_element *e, const struct kt_master_field *fields, size_t count)
 {
     if (kt_element_is(e, "provider"))
-        return -1;
+        return PROVIDER;
     for (size_t i = 0; i < count; i++)
         if (kt_element_is(e, fields[i].name))
             return (int)i;
-    return -2;
+    return NO_FIELD;
 }
 
 bool kt_master_key_read(struct kt_span document, enum kt_kms kms, struct kt_master_key *key, char *why,
@@ -130,7 +132,7 @@ bool kt_master_key_read(struct kt_span document, enum kt_kms kms, struct kt_mast
     *key = (struct kt_master_key){0};
     while (kt_cursor_next(&cursor, &e)) {
         int i = number_of(&e, fields, count);
-        if (i == -2) {
+        if (i == NO_FIELD) {
             snprintf(why, why_nbytes, "has an unknown field '%.100s'", (const char *)e.name.data);
             return false;
         }
@@ -141,7 +143,7 @@ bool kt_master_key_read(struct kt_span document, enum kt_kms kms, struct kt_mast
         seen |= 1u << (i + 1);
         if (i >= 0 && !read_field(&e, &fields[i], &key->text[i], why, why_nbytes))
             return false;
-        if (i < 0 && !read_text(&e, &key->provider)) {
+        if (i == PROVIDER && !read_text(&e, &key->provider)) {
             snprintf(why, why_nbytes, "'provider' must be a string");
             return false;
         }

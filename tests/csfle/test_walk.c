@@ -180,7 +180,7 @@ Test(walk, a_pattern_that_takes_too_long_is_told)
 Test(walk, a_thousand_paths)
 {
     char *schema = malloc(1 << 20);
-    size_t n = (size_t)sprintf(schema, "{" META ", 'properties': {");
+    size_t n = (size_t)snprintf(schema, 1 << 20, "{" META ", 'properties': {");
     bson_t doc = BSON_INITIALIZER;
     for (int i = 0; i < 1500; i++) {
         char name[64];
