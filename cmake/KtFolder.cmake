@@ -11,6 +11,9 @@ function(kt_options target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_compile_options(${target} PRIVATE ${KT_WARNINGS})
+  # Not only hardening: resolving a symbol at its first call saves the vector registers on the stack, and with them
+  # what memcpy of a secret left there.
+  target_link_options(${target} PUBLIC LINKER:-z,relro,-z,now)
   if(KT_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${KT_SANITIZE} -fno-omit-frame-pointer
                                              -fno-sanitize-recover=all)

@@ -14,6 +14,7 @@ target_include_directories(keyturn_shared INTERFACE $<BUILD_INTERFACE:${CMAKE_SO
 set_target_properties(keyturn_shared PROPERTIES
   OUTPUT_NAME keyturn EXPORT_NAME keyturn LINKER_LANGUAGE C
   VERSION ${PROJECT_VERSION} SOVERSION 0)
+target_link_options(keyturn_shared PRIVATE LINKER:-z,relro,-z,now)
 if(KT_SANITIZE)
   target_link_options(keyturn_shared PRIVATE -fsanitize=${KT_SANITIZE})
 else()

@@ -182,3 +182,33 @@ bool fixture_is_key(struct fixture *f, const struct kt_key *key, uint32_t n)
     kt_keys_prepare(f->engine, dek, &expected, 1);
     return key && memcmp(key, expected, KT_KEY_NBYTES) == 0;
 }
+
+static size_t count_between(const uint8_t *p, const uint8_t *end, const uint8_t *needle, size_t nbytes)
+{
+    size_t hits = 0;
+    for (; p + nbytes <= end; p++)
+        hits += p[0] == needle[0] && memcmp(p, needle, nbytes) == 0;
+    return hits;
+}
+
+size_t fixture_count_in_memory(struct fixture *f, const uint8_t *needle, size_t nbytes)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    void *in_pool = kt_secmem_alloc(f->secmem, 1);
+    char line[4096];
+    size_t hits = 0;
+    MUST(maps && in_pool);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long long begin, end;
+        char rights[5];
+        if (sscanf(line, "%llx-%llx %4s", &begin, &end, rights) != 3 || strncmp(rights, "rw", 2) != 0)
+            continue;
+        bool is_pool = (uintptr_t)in_pool >= begin && (uintptr_t)in_pool < end;
+        if (!is_pool && !strstr(line, "[v") && !strstr(line, "/dev/"))
+            hits += count_between((const uint8_t *)(uintptr_t)begin, (const uint8_t *)(uintptr_t)end, needle,
+                                  nbytes);
+    }
+    fclose(maps);
+    kt_secmem_free(f->secmem, in_pool);
+    return hits;
+}

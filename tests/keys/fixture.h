@@ -50,4 +50,7 @@ uint32_t fixture_name(struct kt_key_table *table, const char *name);
 /* Seals under the prepared key and compares with what the DEK itself gives: true when it is key n. */
 bool fixture_is_key(struct fixture *f, const struct kt_key *key, uint32_t n);
 
+/* How often the bytes stand in the process's writable memory, the pool of locked memory left out. */
+size_t fixture_count_in_memory(struct fixture *f, const uint8_t *needle, size_t nbytes);
+
 #endif

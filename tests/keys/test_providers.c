@@ -2,6 +2,8 @@
 #include "keys/providers.h"
 
 #include <criterion/criterion.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <string.h>
 
 #include "tests/keys/fixture.h"
@@ -362,3 +364,50 @@ Test(providers, nobody_is_found_by_part_of_an_id)
     cr_expect_not_null(kt_providers_find(p, kt_span_of("kmip:abXYZ", 7)));
     kt_providers_free(p);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) /* which keeps copies of freed memory, shadows and fake stacks */
+/* {<id>: {<field>: <text>}}, written without a copy of the text. */
+static struct kt_span one_provider(uint8_t *out, const char *id, const char *field, const uint8_t *text,
+                                   size_t nbytes)
+{
+    uint8_t *p = out + 4;
+    *p++ = 3;
+    p = (uint8_t *)stpcpy((char *)p, id) + 1;
+    uint8_t *inner = p;
+    p += 4;
+    *p++ = 2;
+    p = (uint8_t *)stpcpy((char *)p, field) + 1;
+    kt_store_le32(p, (uint32_t)nbytes + 1);
+    memcpy(p + 4, text, nbytes);
+    p += 4 + nbytes;
+    memset(p, 0, 3);
+    kt_store_le32(inner, (uint32_t)(p + 2 - inner));
+    kt_store_le32(out, (uint32_t)(p + 3 - out));
+    return kt_span_of(out, (size_t)(p + 3 - out));
+}
+
+Test(providers, no_secret_is_left_outside_locked_memory)
+{
+    uint8_t *key = kt_secmem_alloc(f.secmem, 96), *text = kt_secmem_alloc(f.secmem, 129);
+    uint8_t *doc = kt_secmem_alloc(f.secmem, 300);
+    struct kt_providers *local, *azure;
+    cr_assert_eq(RAND_bytes(key, 96), 1);
+    cr_assert_eq(EVP_EncodeBlock(text, key, 96), 128);
+    struct kt_span span = one_provider(doc, "local", "key", text, 128);
+    cr_assert_eq(kt_providers_new(&local, span, (struct kt_span){0}, "kms.json", f.secmem, f.engine, &err),
+                 KT_OK, "%s", err.message);
+    span = one_provider(doc, "azure", "accessToken", text, 128);
+    cr_assert_eq(kt_providers_new(&azure, span, (struct kt_span){0}, "kms.json", f.secmem, f.engine, &err),
+                 KT_OK, "%s", err.message);
+    for (size_t i = 0; i < 96; i += 16)
+        cr_expect_eq(fixture_count_in_memory(&f, key + i, 16), 0);
+    for (size_t i = 0; i < 128; i += 16)
+        cr_expect_eq(fixture_count_in_memory(&f, text + i, 16), 0);
+    uint8_t copy[16];
+    memcpy(copy, key + 16, 16);
+    cr_expect_geq(fixture_count_in_memory(&f, key + 16, 16), 1, "the search finds what is there");
+    kt_wipe(copy, sizeof copy);
+    kt_providers_free(local);
+    kt_providers_free(azure);
+}
+#endif
