@@ -7,7 +7,9 @@
 #define MS 1000000u
 #define WINDOW_FIRST 8.0
 #define WINDOW_LEAST 2.0
-#define RATE_LEAST 5.0
+#define RATE_LEAST 50.0
+#define REPLIES_TELLING 10  /* fewer say nothing about a share */
+#define SHARE_HARMLESS 0.01 /* throttled replies that cost less than staying away from the quota */
 #define CUT_EVERY_NS ((uint64_t)500 * MS) /* replies to what was sent before a cut say nothing about it */
 #define FAULTS_AWAY 8u
 #define SLOT_NS ((uint64_t)250 * MS)
@@ -38,9 +40,16 @@ static void refill(struct kt_pace *pace, uint64_t now_ns)
     if (pace->rate <= 0)
         return;
     /* What a late wake-up missed is sent together, but no more than 50 ms' worth. */
-    pace->credit = least(pace->credit + pace->rate * seconds, most(1, pace->rate * 0.05));
-    if (pace->add > 0)
-        pace->rate += pace->add * seconds;
+    double most_credit = most(1, pace->rate * 0.05);
+    pace->credit += pace->rate * seconds;
+    if (pace->credit > most_credit) {
+        pace->credit = most_credit;
+        return; /* something else holds it back */
+    }
+    /* The longer nobody complains, the faster it gains: doubled each second. */
+    seconds = least(seconds, 0.1);
+    pace->rate += pace->add * seconds;
+    pace->add *= 1 + 0.7 * seconds;
     if (pace->rate_max > 0)
         pace->rate = least(pace->rate, pace->rate_max);
 }
@@ -72,10 +81,9 @@ static void turn_slots(struct kt_pace *pace, uint64_t now_ns)
 {
     uint64_t slot = now_ns / SLOT_NS;
     if (slot - pace->slot >= KT_PACE_SLOTS)
-        memset(pace->accepted, 0, sizeof pace->accepted);
-    else
-        for (uint64_t i = pace->slot + 1; i <= slot; i++)
-            pace->accepted[i % KT_PACE_SLOTS] = 0;
+        pace->slot = slot - KT_PACE_SLOTS;
+    for (uint64_t i = pace->slot + 1; i <= slot; i++)
+        pace->accepted[i % KT_PACE_SLOTS] = pace->refused[i % KT_PACE_SLOTS] = 0;
     pace->slot = slot;
 }
 
@@ -88,21 +96,47 @@ static double accepted_rate(const struct kt_pace *pace, uint64_t now_ns)
     return sum / most(0.25, least(span, (double)(now_ns - pace->begun_ns) / SECOND));
 }
 
+/* Share of throttled replies in the last quarter to half second. */
+static double refused_share(const struct kt_pace *pace, double *replies)
+{
+    uint64_t now = pace->slot % KT_PACE_SLOTS, before = (pace->slot + KT_PACE_SLOTS - 1) % KT_PACE_SLOTS;
+    double refused = pace->refused[now] + pace->refused[before];
+    *replies = refused + pace->accepted[now] + pace->accepted[before];
+    return refused / *replies;
+}
+
+/* Some services throttle at random, or because of others. What lower rates have not helped against twice is
+ * taken for such noise, which is not answered until it grows. */
+static bool is_noise(struct kt_pace *pace)
+{
+    double replies, share = refused_share(pace, &replies);
+    pace->noise *= 0.95;
+    if (share <= pace->noise * 1.25 + SHARE_HARMLESS)
+        return true;
+    pace->no_use = share > pace->share * 0.7 && replies >= REPLIES_TELLING ? pace->no_use + 1 : 0;
+    pace->share = share;
+    if (pace->no_use <= 2)
+        return false;
+    pace->no_use = 0;
+    pace->noise = share;
+    return true;
+}
+
 static void throttled(struct kt_pace *pace, uint64_t now_ns)
 {
+    pace->refused[pace->slot % KT_PACE_SLOTS]++;
     if (pace->cut_ns && now_ns - pace->cut_ns < CUT_EVERY_NS)
         return;
     pace->cut_ns = now_ns;
-    pace->probing = false;
+    if (is_noise(pace))
+        return;
     /* Just under what it takes, so that nearly all of the quota is used; below that if it was so already. */
-    double accepted = accepted_rate(pace, now_ns), rate = accepted * 0.97;
+    double rate = accepted_rate(pace, now_ns) * 0.97;
     if (pace->rate > 0)
-        rate = least(most(rate, pace->rate * 0.5), pace->rate * 0.97);
+        rate = least(most(rate, pace->rate * 0.3), pace->rate * 0.97);
     pace->rate = most(rate, RATE_LEAST);
-    pace->add = most(most(accepted * 0.05, pace->add * 0.98), 2);
+    pace->add = most(pace->rate * 0.02, 2);
     pace->credit = least(pace->credit, 1);
-    pace->window =
-        most(WINDOW_LEAST * 2, least(pace->window, 2 * pace->rate * pace->latency_ns / SECOND + 2));
 }
 
 static void note_latency(struct kt_pace *pace, uint64_t latency_ns)
