@@ -33,8 +33,8 @@ size_t kt_schema_pointers(const struct kt_schema *schema);
 const char *kt_schema_pointer(const struct kt_schema *schema, size_t i); /* "/owner/name" */
 const char *kt_schema_ns(const struct kt_schema *schema);
 
-/* Whether a server finds every path and every pointer's target by its dotted name: no patterns, and no name on the
- * way that is empty, begins with '$' or contains '.'. */
+/* Whether a server finds every path and every pointer's target by its dotted name: no patterns, and no name
+ * on the way that is empty, begins with '$' or contains '.'. */
 bool kt_schema_dotted(const struct kt_schema *schema);
 
 struct kt_schema_map;

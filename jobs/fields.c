@@ -171,7 +171,7 @@ enum kt_status kt_fields_open(struct kt_worker *worker, struct kt_job_batch *bat
     return KT_OK;
 }
 
-static bool changes(const struct kt_job_batch *batch, const struct kt_doc *doc)
+bool kt_doc_changes(const struct kt_job_batch *batch, const struct kt_doc *doc)
 {
     for (uint32_t i = 0; i < doc->op_count && !doc->failed; i++) {
         uint8_t action = batch->ops.v[doc->op_first + i].action;
@@ -185,7 +185,7 @@ static bool changes(const struct kt_job_batch *batch, const struct kt_doc *doc)
 static enum kt_status new_nbytes(struct kt_job_batch *batch, struct kt_doc *doc, uint64_t *nbytes)
 {
     *nbytes = doc->nbytes;
-    if (!changes(batch, doc))
+    if (!kt_doc_changes(batch, doc))
         return KT_OK;
     uint64_t grown = kt_layout_nbytes(doc->nbytes, batch->ops.v + doc->op_first, doc->op_count);
     if (grown > KT_DOC_MAX_NBYTES && grown > doc->nbytes)
@@ -201,9 +201,17 @@ static const uint8_t *key_id(const void *context, uint32_t key)
     return kt_key_table_id(context, key);
 }
 
+struct kt_layout kt_fields_layout(const struct kt_job *job, const struct kt_job_batch *batch)
+{
+    return (struct kt_layout){
+        .in = batch->in.data, .opened = batch->opened.data, .key_id = key_id, .key_context = job->table};
+}
+
 enum kt_status kt_fields_lay_out(struct kt_job *job, struct kt_job_batch *batch)
 {
     uint64_t total = 0;
+    if (job->lay_out)
+        return job->lay_out(job, batch);
     for (size_t d = 0; d < batch->docs_count; d++) {
         uint64_t nbytes;
         enum kt_status status = new_nbytes(batch, &batch->docs[d], &nbytes);
@@ -216,12 +224,11 @@ enum kt_status kt_fields_lay_out(struct kt_job *job, struct kt_job_batch *batch)
     enum kt_status status = kt_region_reserve(&batch->out, (size_t)total);
     if (status != KT_OK)
         return status;
-    struct kt_layout layout = {
-        .in = batch->in.data, .opened = batch->opened.data, .key_id = key_id, .key_context = job->table};
+    struct kt_layout layout = kt_fields_layout(job, batch);
     uint32_t at = 0;
     for (size_t d = 0; d < batch->docs_count; d++) {
         struct kt_doc *doc = &batch->docs[d];
-        bool changed = changes(batch, doc);
+        bool changed = kt_doc_changes(batch, doc);
         uint32_t nbytes = kt_layout_write(&layout, doc->at, doc->nbytes, batch->ops.v + doc->op_first,
                                           changed ? doc->op_count : 0, batch->out.data, at);
         batch->counts.ns.changed += changed;

@@ -4,6 +4,7 @@
 #ifndef KT_JOBS_FIELDS_H
 #define KT_JOBS_FIELDS_H
 
+#include "csfle/layout.h"
 #include "jobs/job.h"
 
 /* First phase, once a batch: walks every document, then settles the keys that it needs. With rule_keys
@@ -32,9 +33,15 @@ struct kt_open_plan {
 KT_MUST_USE enum kt_status kt_fields_open(struct kt_worker *worker, struct kt_job_batch *batch,
                                           const struct kt_open_plan *plan);
 
+/* Whether an op of the document is SEAL or OPEN, and the document has not failed. */
+bool kt_doc_changes(const struct kt_job_batch *batch, const struct kt_doc *doc);
+
+/* How the batch's documents are laid out. */
+struct kt_layout kt_fields_layout(const struct kt_job *job, const struct kt_job_batch *batch);
+
 /* Lays the batch out into batch->out: documents that failed, or in which no op is SEAL or OPEN, are copied.
  * Sets batch->result and counts bytes, documents and changed ones. A document that would exceed 16 MiB fails
- * alone. */
+ * alone. A job with a lay_out of its own gets that instead. */
 KT_MUST_USE enum kt_status kt_fields_lay_out(struct kt_job *job, struct kt_job_batch *batch);
 
 #endif

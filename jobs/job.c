@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "jobs/live.h"
 #include "jobs/namespaces.h"
 #include "jobs/only.h"
 #include "jobs/oplog.h"
@@ -75,26 +76,31 @@ static void log_failures(struct kt_job *job, const struct kt_buf *lines)
     }
 }
 
+enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch, struct kt_error *err)
+{
+    kt_counts_add(&batch->ns->counts, &batch->counts);
+    if (job->command->written)
+        job->command->written(job, batch);
+    log_failures(job, &batch->failures);
+    job->failed += batch->counts.ns.failed + batch->counts.keys.failed;
+    if (job->options.has_max_failures && job->failed > job->options.max_failures)
+        return kt_fail(err, KT_E_LIMIT, "%llu documents failed, more than --max-failures %llu allows",
+                       (unsigned long long)job->failed, (unsigned long long)job->options.max_failures);
+    return KT_OK;
+}
+
 static enum kt_status written(void *context, struct kt_job_batch *batch, struct kt_error *err)
 {
     struct kt_job *job = context;
     if (!batch->ns || batch->ns == &job->oplog)
         return KT_OK;
-    kt_counts_add(&batch->ns->counts, &batch->counts);
-    if (job->command->written)
-        job->command->written(job, batch);
-    log_failures(job, &batch->failures);
     if (!job->options.dry_run) {
         struct kt_span lines = kt_span_of(batch->failures.data, batch->failures.nbytes);
         enum kt_status status = kt_failures_put(&job->failures, batch->ns->name, lines, err);
         if (status != KT_OK)
             return status;
     }
-    job->failed += batch->counts.ns.failed + batch->counts.keys.failed;
-    if (job->options.has_max_failures && job->failed > job->options.max_failures)
-        return kt_fail(err, KT_E_LIMIT, "%llu documents failed, more than --max-failures %llu allows",
-                       (unsigned long long)job->failed, (unsigned long long)job->options.max_failures);
-    return KT_OK;
+    return kt_job_count_batch(job, batch, err);
 }
 
 static enum kt_status checkpoint(void *context, const bson_t *position, struct kt_error *err)
@@ -218,7 +224,7 @@ static void fill_result(struct kt_job *job, enum kt_status status)
 
 enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
 {
-    enum kt_status status = kt_team_run(&job->team, err);
+    enum kt_status status = job->live ? kt_live_run(job, err) : kt_team_run(&job->team, err);
     if (status == KT_OK)
         status = kt_failures_finish(&job->failures, err);
     if (status == KT_OK && job->sink)
@@ -230,7 +236,14 @@ enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
 void kt_job_stop(struct kt_job *job)
 {
     atomic_store(&job->team.stop, true);
-    kt_source_interrupt(job->source);
+    if (job->source)
+        kt_source_interrupt(job->source);
+}
+
+void kt_job_pause(struct kt_job *job, bool pause)
+{
+    if (job->live)
+        atomic_store(&job->live->paused, pause);
 }
 
 void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)
@@ -246,7 +259,8 @@ void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)
                                          .seconds = (double)(kt_clock_ns() - job->started_ns) / 1e9,
                                          .throttled = stats.throttled,
                                          .in_flight = stats.in_flight,
-                                         .waiting_for = kt_team_waiting_for(team)};
+                                         .waiting_for = job->live ? kt_live_waiting_for(job->live)
+                                                                  : kt_team_waiting_for(team)};
 }
 
 const struct kt_job_result *kt_job_result(const struct kt_job *job)

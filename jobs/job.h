@@ -66,7 +66,8 @@ struct kt_job {
     struct kt_kms_strategies *kms; /* NULL: local providers only */
     struct kt_strategies strategies;
     struct kt_schema_map *schemas;
-    struct kt_vault_file *vault;
+    struct kt_vault_file *vault;         /* the key vault in a file, */
+    struct kt_vault_mongo *vault_server; /* or on a server (jobs/vault_mongo.h) */
     struct kt_key_table *table;
     struct kt_source *source;
     struct kt_sink *sink;
@@ -84,7 +85,10 @@ struct kt_job {
     int threads;
     uint64_t started_ns;
 
-    void *state; /* the command's own */
+    void *state;          /* the command's own */
+    struct kt_live *live; /* on a server: lanes instead of the team (jobs/live.h); else NULL */
+    /* How a batch that is planned is laid out; NULL: as documents (jobs/fields.c). */
+    enum kt_status (*lay_out)(struct kt_job *job, struct kt_job_batch *batch);
     struct kt_job_result result;
     struct kt_ns_counts *result_namespaces;
     char **warnings;
@@ -93,6 +97,11 @@ struct kt_job {
 
 /* Adds a warning to the result and logs it. Losing one for lack of memory is accepted. */
 void kt_job_warn(struct kt_job *job, const char *fmt, ...) KT_PRINTF(2, 3);
+
+/* Writer's thread, or under the lock of a live job: a batch is done; adds up its figures, logs what failed.
+ * KT_E_LIMIT: more have failed than --max-failures allows. */
+KT_MUST_USE enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch,
+                                              struct kt_error *err);
 
 /* What the job does with an entry of a source, of its own or of a second one over the same store: NULL, it
  * passes through. */

@@ -19,7 +19,6 @@
 #include "io/mongo/lease.h"
 #include "io/mongo/state.h"
 #include "jobs/job.h"
-#include "jobs/vault_mongo.h"
 
 /* One collection. */
 struct kt_live_ns {
@@ -39,8 +38,7 @@ struct kt_live_ns {
 
 struct kt_live {
     struct kt_job *job;
-    struct kt_mongo *mongo, *vault_mongo; /* vault_mongo: NULL, mongo's, or the key vault's own */
-    struct kt_vault_mongo vault;
+    struct kt_mongo *mongo;
     bool reads_only;
     const char *state_db;
     int part, parts;

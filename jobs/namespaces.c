@@ -35,7 +35,7 @@ static bool any_matches(const char *const *patterns, const char *ns)
     return false;
 }
 
-static bool included(const struct kt_job *job, const char *ns)
+bool kt_job_includes(const struct kt_job *job, const char *ns)
 {
     const struct kt_job_options *o = &job->options;
     if (o->ns_include && *o->ns_include && !any_matches(o->ns_include, ns))
@@ -95,7 +95,7 @@ struct kt_namespace *kt_job_entry_namespace(const struct kt_job *job, const stru
     return *entry->ns && !entry->is_oplog ? kt_job_namespace(job, kt_span_str(entry->ns)) : NULL;
 }
 
-static enum kt_status add_namespace(struct kt_job *job, const char *name, const struct kt_schema *schema,
+enum kt_status kt_job_add_namespace(struct kt_job *job, const char *name, const struct kt_schema *schema,
                                     struct kt_error *err)
 {
     size_t rules = schema ? kt_schema_rules(schema) : 0;
@@ -123,13 +123,13 @@ static enum kt_status consider(struct kt_job *job, const struct kt_entry *entry,
     if (job->command == &kt_command_rewrap) {
         bool lone = kt_source_container(job->source) == KT_BSON_FILE;
         return lone || strcmp(name, job->options.key_vault_namespace) == 0
-                   ? add_namespace(job, name, NULL, err)
+                   ? kt_job_add_namespace(job, name, NULL, err)
                    : KT_OK;
     }
     const struct kt_schema *schema = job->schemas ? kt_schema_map_find(job->schemas, name) : NULL;
-    if ((job->schemas && !schema) || !included(job, name))
+    if ((job->schemas && !schema) || !kt_job_includes(job, name))
         return KT_OK;
-    return add_namespace(job, name, schema, err);
+    return kt_job_add_namespace(job, name, schema, err);
 }
 
 /* An archive lists a time series under its own name; its data comes under that of its buckets. */
@@ -161,7 +161,7 @@ static void warn_of_missing(struct kt_job *job)
 {
     for (size_t i = 0; job->schemas && i < kt_schema_map_count(job->schemas); i++) {
         const char *name = kt_schema_ns(kt_schema_map_at(job->schemas, i));
-        if (included(job, name) && !kt_job_namespace(job, kt_span_str(name)))
+        if (kt_job_includes(job, name) && !kt_job_namespace(job, kt_span_str(name)))
             kt_job_warn(job, "%s: the schema names %s, which is not there: nothing is done for it",
                         kt_source_name(job->source), name);
     }

@@ -17,6 +17,13 @@ KT_MUST_USE enum kt_status kt_job_name_namespaces(struct kt_job *job, struct kt_
 /* Looks up the keys that the schema names by UUID; KT_E_NO_KEY and others when one is not to be had. */
 KT_MUST_USE enum kt_status kt_job_settle_rule_keys(struct kt_job *job, struct kt_error *err);
 
+/* What --ns-include and --ns-exclude say. */
+bool kt_job_includes(const struct kt_job *job, const char *ns);
+
+/* KT_OK or KT_E_NOMEM. job->namespaces may move. */
+KT_MUST_USE enum kt_status kt_job_add_namespace(struct kt_job *job, const char *name,
+                                                const struct kt_schema *schema, struct kt_error *err);
+
 void kt_job_free_namespaces(struct kt_job *job);
 
 #endif

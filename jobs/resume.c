@@ -5,6 +5,8 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "io/mongo/client.h"
+
 #define CHECKPOINT_VERSION 1
 
 static bool append_optional(bson_t *doc, const char *key, const char *value)
@@ -15,6 +17,9 @@ static bool append_optional(bson_t *doc, const char *key, const char *value)
 static bool append_path(bson_t *doc, const char *key, const char *name)
 {
     char full[PATH_MAX];
+    /* Its state lies on the server itself; the way there, and the password on it, may change. */
+    if (kt_mongo_is_uri(name))
+        return append_optional(doc, key, "a server");
     return append_optional(doc, key, name && realpath(name, full) ? full : name);
 }
 
@@ -52,8 +57,7 @@ static bool describe(const struct kt_job *job, bson_t *doc)
            BSON_APPEND_BOOL(doc, "leave", o->leave_unencryptable);
 }
 
-/* SHA-256 of the description, as hex. */
-static enum kt_status fingerprint(const struct kt_job *job, char hex[65])
+enum kt_status kt_job_fingerprint(const struct kt_job *job, char hex[65])
 {
     bson_t doc = BSON_INITIALIZER;
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -85,7 +89,7 @@ enum kt_status kt_job_checkpoint(struct kt_job *job, const bson_t *position, str
 {
     bson_t doc = BSON_INITIALIZER;
     char hex[65];
-    enum kt_status status = fingerprint(job, hex);
+    enum kt_status status = kt_job_fingerprint(job, hex);
     bool ok = status == KT_OK && BSON_APPEND_INT32(&doc, "keyturn", CHECKPOINT_VERSION) &&
               BSON_APPEND_UTF8(&doc, "command", job->command->name) && BSON_APPEND_UTF8(&doc, "job", hex) &&
               BSON_APPEND_DOCUMENT(&doc, "source", position) && save_namespaces(job, &doc) &&
@@ -128,7 +132,7 @@ static enum kt_status same_job(const struct kt_job *job, const bson_t *doc, stru
 {
     bson_iter_t iter;
     char hex[65];
-    if (fingerprint(job, hex) != KT_OK)
+    if (kt_job_fingerprint(job, hex) != KT_OK)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     if (!bson_iter_init_find(&iter, doc, "keyturn") || !BSON_ITER_HOLDS_INT32(&iter) ||
         bson_iter_int32(&iter) != CHECKPOINT_VERSION)

@@ -7,13 +7,16 @@
 #include <unistd.h>
 
 #include "jobs/crypt.h"
+#include "jobs/live.h"
 #include "jobs/namespaces.h"
 #include "jobs/only.h"
 #include "jobs/resume.h"
 #include "jobs/vault_file.h"
+#include "jobs/vault_mongo.h"
 #include "keys/strategy_kms.h"
 
 #define THREADS_MAX 256
+#define LANES_A_CORE 4
 #define CACHE_SLOTS_MAX 1024
 #define CACHE_SLOTS_MIN 8
 
@@ -47,11 +50,11 @@ static enum kt_status check_options(struct kt_job *job, struct kt_error *err)
 {
     struct kt_job_options *o = &job->options;
     const char *name = job->command->name;
-    bool rewrap = job->command == &kt_command_rewrap;
-    enum kt_status status = needs(o->key_vault, name, "--key-vault", err);
+    bool rewrap = job->command == &kt_command_rewrap, live = kt_live_wanted(o);
+    enum kt_status status = live ? KT_OK : needs(o->key_vault, name, "--key-vault", err);
     if (status == KT_OK && !rewrap)
         status = needs(o->from, name, "--from", err);
-    if (status == KT_OK && job->command->writes && !o->dry_run)
+    if (status == KT_OK && job->command->writes && !o->dry_run && !live)
         status = needs(o->to, name, "--to: a file store is never changed in place", err);
     if (status == KT_OK)
         status = needs(o->kms_providers.bson.data, name, "--kms-providers", err);
@@ -59,7 +62,7 @@ static enum kt_status check_options(struct kt_job *job, struct kt_error *err)
         status = needs(o->schema_map.bson.data, name, "--schema-map", err);
     if (status != KT_OK)
         return status;
-    if (strcmp(o->key_vault, "-") == 0)
+    if (o->key_vault && strcmp(o->key_vault, "-") == 0)
         return kt_fail(err, KT_E_USAGE,
                        "--key-vault is read more than once and cannot be stdin; give a file");
     if (o->only && o->failures && same_file(o->only, o->failures))
@@ -92,7 +95,8 @@ static enum kt_status open_ground(struct kt_job *job, struct kt_error *err)
 {
     struct kt_job_options *o = &job->options;
     struct kt_engine_options engine = {.backend = o->backend, .cpu_disable = o->cpu_disable, .log = job->log};
-    job->threads = o->threads > 0 ? o->threads : usable_cores();
+    /* On a server more lanes than cores hide the round trips. */
+    job->threads = o->threads > 0 ? o->threads : usable_cores() * (kt_live_wanted(o) ? LANES_A_CORE : 1);
     if (job->threads > THREADS_MAX)
         job->threads = THREADS_MAX;
     enum kt_status status = kt_secmem_open(&job->secmem, err);
@@ -110,15 +114,31 @@ static enum kt_status open_ground(struct kt_job *job, struct kt_error *err)
     return status;
 }
 
+static enum kt_status open_vault(struct kt_job *job, struct kt_key_source *source, struct kt_error *err)
+{
+    const char *name = job->options.key_vault, *ns = job->options.key_vault_namespace;
+    enum kt_status status;
+    if (!name || kt_mongo_is_uri(name)) {
+        status = kt_vault_mongo_open(&job->vault_server, name, job->live ? job->live->mongo : NULL, ns, err);
+        if (status == KT_OK)
+            *source = kt_vault_mongo_source(job->vault_server);
+        return status;
+    }
+    status = kt_vault_file_open(&job->vault, name, ns, err);
+    if (status == KT_OK)
+        *source = kt_vault_file_source(job->vault);
+    return status;
+}
+
 static enum kt_status open_keys(struct kt_job *job, struct kt_error *err)
 {
-    enum kt_status status =
-        kt_vault_file_open(&job->vault, job->options.key_vault, job->options.key_vault_namespace, err);
+    struct kt_key_source source;
+    enum kt_status status = open_vault(job, &source, err);
     if (status != KT_OK)
         return status;
     struct kt_key_table_options options = {.providers = job->providers,
                                            .secmem = job->secmem,
-                                           .source = kt_vault_file_source(job->vault),
+                                           .source = source,
                                            .strategies = job->strategies,
                                            .log = job->log};
     status = kt_key_table_new(&job->table, &options, job->engine, err);
@@ -180,6 +200,8 @@ static enum kt_status open_team(struct kt_job *job, struct kt_error *err)
         if (status != KT_OK)
             return status;
     }
+    if (job->live)
+        return KT_OK;
     job->team.threads = job->threads;
     job->team.source = job->source;
     job->team_open = true;
@@ -195,6 +217,14 @@ static enum kt_status open_sink(struct kt_job *job, struct kt_error *err)
     return status == KT_OK ? kt_job_resume(job, err) : status;
 }
 
+static enum kt_status open_source(struct kt_job *job, struct kt_error *err)
+{
+    bool rewrap = job->command == &kt_command_rewrap;
+    enum kt_status status =
+        kt_source_open(&job->source, rewrap ? job->options.key_vault : job->options.from, NULL, err);
+    return status == KT_OK ? kt_job_name_namespaces(job, err) : status;
+}
+
 enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)
 {
     job->command = command_of(job->options.kind);
@@ -207,16 +237,16 @@ enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)
     if (status == KT_OK)
         status = open_ground(job, err);
     if (status == KT_OK)
-        status = kt_source_open(&job->source, rewrap ? job->options.key_vault : job->options.from, NULL, err);
-    if (status == KT_OK)
-        status = kt_job_name_namespaces(job, err);
+        status = kt_live_wanted(&job->options) ? kt_live_open(job, err) : open_source(job, err);
     if (status == KT_OK && !rewrap)
         status = open_keys(job, err);
     if (status == KT_OK && job->command->open)
         status = job->command->open(job, err);
     if (status == KT_OK)
         status = open_team(job, err);
-    return status == KT_OK ? open_sink(job, err) : status;
+    if (status == KT_OK)
+        status = job->live ? kt_live_prepare(job, err) : open_sink(job, err);
+    return status;
 }
 
 static void close_worker(struct kt_worker *worker)
@@ -233,6 +263,7 @@ void kt_job_tear_down(struct kt_job *job)
     kt_kms_strategies_stop(job->kms);
     if (job->command && job->command->close)
         job->command->close(job);
+    kt_live_close(job->live);
     kt_sink_close(job->sink, false);
     kt_source_close(job->source);
     if (job->team_open)
@@ -246,6 +277,7 @@ void kt_job_tear_down(struct kt_job *job)
     kt_job_free_namespaces(job);
     kt_key_table_free(job->table);
     kt_vault_file_close(job->vault);
+    kt_vault_mongo_close(job->vault_server);
     kt_schema_map_free(job->schemas);
     kt_kms_strategies_free(job->kms);
     kt_providers_free(job->providers);

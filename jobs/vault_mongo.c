@@ -1,6 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/vault_mongo.h"
 
+#include <stdlib.h>
+
+/* The key table asks one question at a time. */
+#define CLIENTS 4
+
+struct kt_vault_mongo {
+    struct kt_mongo *mongo;
+    bool own;
+    const char *ns;
+};
+
+enum kt_status kt_vault_mongo_open(struct kt_vault_mongo **out, const char *uri, struct kt_mongo *other,
+                                   const char *ns, struct kt_error *err)
+{
+    struct kt_vault_mongo *vault = calloc(1, sizeof *vault);
+    *out = vault;
+    if (!vault)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    *vault = (struct kt_vault_mongo){.mongo = other, .own = uri != NULL, .ns = ns};
+    return uri ? kt_mongo_open(&vault->mongo, uri, "--key-vault", CLIENTS, err) : KT_OK;
+}
+
+void kt_vault_mongo_close(struct kt_vault_mongo *vault)
+{
+    if (vault && vault->own)
+        kt_mongo_close(vault->mongo);
+    free(vault);
+}
+
+struct kt_mongo *kt_vault_mongo_server(const struct kt_vault_mongo *vault)
+{
+    return vault->mongo;
+}
+
 /* Keys that one find asks for. */
 #define ASK_MAX 1000
 

@@ -6,10 +6,14 @@
 #include "io/mongo/client.h"
 #include "keys/key_table.h"
 
-struct kt_vault_mongo {
-    struct kt_mongo *mongo; /* borrowed */
-    const char *ns;         /* "encryption.__keyVault", borrowed */
-};
+struct kt_vault_mongo;
+
+/* uri: NULL, then it lies on `other`, which is borrowed. ns ("encryption.__keyVault") is borrowed. KT_OK, or
+ * as kt_mongo_open says. */
+KT_MUST_USE enum kt_status kt_vault_mongo_open(struct kt_vault_mongo **vault, const char *uri,
+                                               struct kt_mongo *other, const char *ns, struct kt_error *err);
+void kt_vault_mongo_close(struct kt_vault_mongo *vault);
+struct kt_mongo *kt_vault_mongo_server(const struct kt_vault_mongo *vault);
 
 /* Lives as long as the vault. */
 struct kt_key_source kt_vault_mongo_source(struct kt_vault_mongo *vault);

@@ -50,6 +50,12 @@ struct kt_job_options {
     uint64_t max_failures; /* the job stops (3) once more have failed; needs has_max_failures */
     bool has_max_failures;
     bool dry_run, forget, leave_unencryptable;
+    /* On servers. */
+    const char *checkpoint;    /* database of the job's state on the cluster that is written; NULL: keyturn */
+    int partition, partitions; /* this worker, from 0, and how many there are; partitions 0: one */
+    double max_docs_per_second; /* 0: as many as the server takes */
+    const char *const *accept;  /* paths whose indexes may break; NULL-terminated, or NULL */
+    int guard_fd;               /* writing end of the pipe to kt_guard_main's process; 0: there is none */
     const struct kt_log *log;
 };
 
@@ -97,6 +103,7 @@ struct kt_job_result {
     struct kt_key_counts keys; /* rewrap */
     bool has_kms;              /* a provider needs a KMS */
     struct kt_kms_counts kms;  /* then: of this run */
+    uint64_t redone; /* on a server: documents read again because somebody changed one of their batch */
     const char
         *failures_file; /* where failed documents are listed; NULL: none failed. With several: the first */
     const char *const *warnings; /* NULL-terminated */
@@ -127,6 +134,17 @@ KT_API KT_MUST_USE enum kt_status kt_job_run(struct kt_job *job, struct kt_error
 /* Asks a running job to end soon with everything so far written and a checkpoint (exit 3). Async-signal-safe;
  * any thread. */
 KT_API void kt_job_stop(struct kt_job *job);
+
+/* A job on a server rests between two transactions until it is told to go on. Async-signal-safe; any thread.
+ */
+KT_API void kt_job_pause(struct kt_job *job, bool pause);
+
+/* The guard of a job on a server: to be called in a process of its own, forked before any key is read, with
+ * the reading end of a pipe whose only writing end the working process holds (guard_fd). When that process
+ * dies, however it does, the transactions that it had open on the server are ended at once, so that no
+ * application's write waits for them. Returns the exit status of its process: 0, or 1 when no server could be
+ * reached. */
+KT_API int kt_guard_main(int fd);
 
 /* Any thread, while kt_job_run runs. */
 KT_API void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobs/live.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "io/mongo/guard.h"
+#include "jobs/lane.h"
+#include "jobs/live_checks.h"
+
+/* Beside the lanes': the key vault's, the lease's, the checkpoint's. */
+#define MORE_CLIENTS 6
+
+int kt_guard_main(int fd)
+{
+    return kt_guard_serve(fd);
+}
+
+bool kt_live_wanted(const struct kt_job_options *options)
+{
+    return options->kind != KT_JOB_REWRAP && kt_mongo_is_uri(options->from) && !options->to;
+}
+
+enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
+{
+    struct kt_live *live = calloc(1, sizeof *live);
+    if (!live)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    const struct kt_job_options *options = &job->options;
+    job->live = live;
+    live->job = job;
+    live->reads_only = options->dry_run || !job->command->writes;
+    live->state_db = options->checkpoint ? options->checkpoint : KT_STATE_DB;
+    live->parts = options->partitions > 0 ? options->partitions : 1;
+    live->part = options->partition;
+    pthread_mutex_init(&live->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&live->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (live->part < 0 || live->part >= live->parts)
+        return kt_fail(err, KT_E_USAGE, "--partition %d/%d: the first is 0 and the last %d", live->part,
+                       live->parts, live->parts - 1);
+    enum kt_status status =
+        kt_mongo_open(&live->mongo, options->from, "--from", (unsigned)job->threads + MORE_CLIENTS, err);
+    if (status == KT_OK)
+        status = kt_live_check_server(live, err);
+    return status == KT_OK ? kt_live_name_namespaces(live, err) : status;
+}
+
+enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err)
+{
+    struct kt_live *live = job->live;
+    size_t rules = 0;
+    job->lay_out = kt_live_lay_out;
+    for (size_t i = 0; i < job->namespaces_count; i++) {
+        if (job->namespaces[i].counts.paths_count > rules)
+            rules = job->namespaces[i].counts.paths_count;
+    }
+    live->lanes = calloc((size_t)job->threads, sizeof *live->lanes);
+    if (!live->lanes)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    enum kt_status status = KT_OK;
+    while (live->lanes_count < job->threads && status == KT_OK) {
+        struct kt_live_lane *lane = &live->lanes[live->lanes_count];
+        status = kt_lane_init(lane, live, &job->workers[live->lanes_count], rules, err);
+        live->lanes_count++;
+    }
+    return status;
+}
+
+void kt_live_close(struct kt_live *live)
+{
+    if (!live)
+        return;
+    for (int i = 0; i < live->lanes_count; i++)
+        kt_lane_free(&live->lanes[i]);
+    free(live->lanes);
+    kt_live_free_namespaces(live);
+    kt_mongo_close(live->mongo);
+    pthread_mutex_destroy(&live->lock);
+    pthread_cond_destroy(&live->changed);
+    free(live);
+}
+
+static void start_lanes(struct kt_live *live)
+{
+    for (int i = 0; i < live->lanes_count; i++) {
+        struct kt_live_lane *lane = &live->lanes[i];
+        pthread_mutex_lock(&live->lock);
+        live->running++;
+        pthread_mutex_unlock(&live->lock);
+        int failed = pthread_create(&lane->thread, NULL, kt_lane_main, lane);
+        lane->started = !failed;
+        if (!failed)
+            continue;
+        pthread_mutex_lock(&live->lock);
+        live->running--;
+        pthread_mutex_unlock(&live->lock);
+        if (i == 0)
+            kt_live_fail(live, KT_E_NOMEM, "cannot start a thread");
+        return;
+    }
+}
+
+/* A renewal that meets a silent server is tried again: until somebody else has the lease, the lanes may go
+ * on, as each of their transactions checks that for itself. */
+static void renew(struct kt_live *live)
+{
+    struct kt_error err;
+    enum kt_status status = kt_live_renew(live, &err);
+    if (status == KT_E_BUSY)
+        kt_live_fail(live, KT_E_NET, err.message);
+    else if (status != KT_OK)
+        kt_log(live->job->log, KT_LOG_INFO, "the lease could not be renewed: %s", err.message);
+}
+
+static struct timespec after_ms(unsigned ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+/* The calling thread keeps the lease while the lanes work. */
+static void wait_for_lanes(struct kt_live *live)
+{
+    pthread_mutex_lock(&live->lock);
+    while (live->running) {
+        struct timespec at = after_ms(KT_LEASE_RENEW_MS);
+        int timed_out = 0;
+        while (live->running && !timed_out)
+            timed_out = pthread_cond_timedwait(&live->changed, &live->lock, &at) == ETIMEDOUT;
+        if (!live->running || live->reads_only)
+            continue;
+        pthread_mutex_unlock(&live->lock);
+        renew(live);
+        pthread_mutex_lock(&live->lock);
+    }
+    pthread_mutex_unlock(&live->lock);
+    for (int i = 0; i < live->lanes_count; i++) {
+        if (live->lanes[i].started)
+            pthread_join(live->lanes[i].thread, NULL);
+    }
+}
+
+static bool all_done(const struct kt_live *live)
+{
+    for (size_t i = 0; i < live->namespaces_count; i++) {
+        for (size_t r = 0; r < live->namespaces[i].ranges_count; r++) {
+            if (!live->namespaces[i].ranges[r].done)
+                return false;
+        }
+    }
+    return true;
+}
+
+enum kt_status kt_live_run(struct kt_job *job, struct kt_error *err)
+{
+    struct kt_live *live = job->live;
+    struct kt_error why;
+    enum kt_status status = kt_live_begin_state(live, err);
+    bool done = false;
+    if (status == KT_OK) {
+        start_lanes(live);
+        wait_for_lanes(live);
+        done = live->status == KT_OK && all_done(live);
+        status = live->status;
+        if (status != KT_OK)
+            kt_fail(err, status, "%s", live->error.message);
+        else if (!done)
+            status = kt_fail(err, KT_E_STOPPED, "stopped by request");
+    }
+    job->result.redone = atomic_load(&live->redone);
+    enum kt_status ended = kt_live_end_state(live, done, &why);
+    if (status == KT_OK && ended != KT_OK)
+        status = kt_fail(err, ended, "%s", why.message);
+    return status;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must not, or cannot, be done to a collection in place: said before anything is written. */
+#ifndef KT_JOBS_LIVE_CHECKS_H
+#define KT_JOBS_LIVE_CHECKS_H
+
+#include "jobs/live.h"
+
+/* Of the deployment: it has transactions. KT_OK or KT_E_USAGE. */
+KT_MUST_USE enum kt_status kt_live_check_server(const struct kt_live *live, struct kt_error *err);
+
+/* Of one collection: kind, _id and shard-key paths, indexes, validator. Warns where the job may go on. KT_OK,
+ * KT_E_USAGE, KT_E_SCHEMA; messages name the namespace and the way out. */
+KT_MUST_USE enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which collections of a server a live job works on. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/live.h"
+#include "jobs/live_checks.h"
+#include "jobs/namespaces.h"
+
+static bool is_systems_own(const struct kt_live *live, const char *db)
+{
+    return strcmp(db, "admin") == 0 || strcmp(db, "local") == 0 || strcmp(db, "config") == 0 ||
+           strcmp(db, live->state_db) == 0;
+}
+
+/* Adds a collection of a job without a schema, if the options want it. The key vault is none of its data. */
+static enum kt_status add_named(void *context, const char *ns, struct kt_error *err)
+{
+    struct kt_live *live = context;
+    struct kt_job *job = live->job;
+    if (!kt_job_includes(job, ns) || strcmp(ns, job->options.key_vault_namespace) == 0 ||
+        kt_job_namespace(job, kt_span_str(ns)))
+        return KT_OK;
+    return kt_job_add_namespace(job, ns, NULL, err);
+}
+
+static enum kt_status add_all_of_database(struct kt_live *live, const char *db, struct kt_error *err)
+{
+    return is_systems_own(live, db) ? KT_OK : kt_coll_names(live->mongo, db, add_named, live, err);
+}
+
+static enum kt_status add_all(struct kt_live *live, struct kt_error *err)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    bson_iter_t list, item, name;
+    BSON_APPEND_INT32(&command, "listDatabases", 1);
+    BSON_APPEND_BOOL(&command, "nameOnly", true);
+    BSON_APPEND_BOOL(&command, "authorizedDatabases", true);
+    enum kt_status status = kt_mongo_read(live->mongo, "admin", &command, NULL, &reply, err);
+    if (status == KT_OK && bson_iter_init_find(&list, &reply, "databases") &&
+        bson_iter_recurse(&list, &item)) {
+        while (status == KT_OK && bson_iter_next(&item)) {
+            if (bson_iter_recurse(&item, &name) && bson_iter_find(&name, "name") &&
+                BSON_ITER_HOLDS_UTF8(&name))
+                status = add_all_of_database(live, bson_iter_utf8(&name, NULL), err);
+        }
+    }
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return status;
+}
+
+/* Without a schema: the namespaces that --ns-include spells out, or everything there is that matches. */
+static enum kt_status add_without_schema(struct kt_live *live, struct kt_error *err)
+{
+    const char *const *include = live->job->options.ns_include;
+    enum kt_status status = KT_OK;
+    bool patterns = !include || !*include;
+    for (const char *const *p = include; p && *p; p++)
+        patterns |= strchr(*p, '*') != NULL;
+    if (patterns)
+        return add_all(live, err);
+    for (const char *const *p = include; *p && status == KT_OK; p++)
+        status = add_named(live, *p, err);
+    return status;
+}
+
+static enum kt_status add_of_schema(struct kt_live *live, struct kt_error *err)
+{
+    struct kt_job *job = live->job;
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < kt_schema_map_count(job->schemas) && status == KT_OK; i++) {
+        const struct kt_schema *schema = kt_schema_map_at(job->schemas, i);
+        if (kt_job_includes(job, kt_schema_ns(schema)))
+            status = kt_job_add_namespace(job, kt_schema_ns(schema), schema, err);
+    }
+    return status;
+}
+
+static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    kt_ns_split(ns->ns->name, ns->db, &ns->coll);
+    enum kt_status status = kt_coll_read(live->mongo, ns->ns->name, &ns->facts, err);
+    if (status != KT_OK)
+        return status;
+    if (ns->facts.kind == KT_COLL_MISSING) {
+        kt_job_warn(live->job, "%s: the schema names %s, which is not there: nothing is done for it",
+                    kt_mongo_name(live->mongo), ns->ns->name);
+        return KT_OK;
+    }
+    kt_live_project(ns);
+    live->job->team.nbytes_total += ns->facts.documents;
+    return kt_live_check(live, ns, err);
+}
+
+enum kt_status kt_live_name_namespaces(struct kt_live *live, struct kt_error *err)
+{
+    struct kt_job *job = live->job;
+    enum kt_status status = job->schemas ? add_of_schema(live, err) : add_without_schema(live, err);
+    if (status != KT_OK)
+        return status;
+    size_t count = job->namespaces_count;
+    live->namespaces = calloc(count ? count : 1, sizeof *live->namespaces);
+    if (!live->namespaces)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    for (size_t i = 0; i < count && status == KT_OK; i++) {
+        struct kt_live_ns *ns = &live->namespaces[live->namespaces_count++];
+        ns->ns = &job->namespaces[i];
+        bson_init(&ns->projection);
+        status = read_facts(live, ns, err);
+    }
+    if (status == KT_OK && job->command == &kt_command_verify && count == 0)
+        status = kt_fail(err, KT_E_USAGE, "%s holds no namespace of the schema: nothing to verify",
+                         kt_mongo_name(live->mongo));
+    return status;
+}
+
+void kt_live_free_namespaces(struct kt_live *live)
+{
+    for (size_t i = 0; i < live->namespaces_count; i++) {
+        struct kt_live_ns *ns = &live->namespaces[i];
+        bson_destroy(&ns->projection);
+        kt_coll_free(&ns->facts);
+        for (size_t r = 0; r < ns->ranges_count; r++)
+            kt_state_range_free(&ns->ranges[r]);
+        free(ns->ranges);
+        kt_state_job_free(&ns->state);
+    }
+    free(live->namespaces);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which fields a live job reads: _id, the schema's paths, the targets of its pointers. What a projection
+ * cannot say is read as a whole. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/live.h"
+
+/* "/owner/name" to "owner.name". NULL: it has no such form. */
+static char *path_of_pointer(const char *pointer)
+{
+    if (*pointer != '/' || strchr(pointer, '~') || strchr(pointer, '.'))
+        return NULL;
+    char *path = strdup(pointer + 1);
+    for (char *p = path; p && *p; p++)
+        *p = *p == '/' ? '.' : *p;
+    return path;
+}
+
+/* Whether one path leads through the other: a projection must not name both. */
+static bool covers(const char *outer, const char *inner)
+{
+    size_t n = strlen(outer);
+    return strncmp(outer, inner, n) == 0 && (inner[n] == 0 || inner[n] == '.');
+}
+
+struct paths {
+    char **v;
+    size_t count;
+};
+
+/* Adds a path (taken over) unless it is covered; drops those that it covers. */
+static void add_path(struct paths *paths, char *path)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < paths->count; i++) {
+        if (covers(paths->v[i], path)) {
+            free(path);
+            return;
+        }
+    }
+    for (size_t i = 0; i < paths->count; i++) {
+        if (covers(path, paths->v[i]))
+            free(paths->v[i]);
+        else
+            paths->v[kept++] = paths->v[i];
+    }
+    paths->count = kept;
+    paths->v[paths->count++] = path;
+}
+
+static bool gather(const struct kt_schema *schema, struct paths *paths)
+{
+    for (size_t i = 0; i < kt_schema_rules(schema); i++) {
+        const char *path = kt_schema_rule(schema, i)->path;
+        char *copy = strdup(path);
+        if (!copy)
+            return false;
+        add_path(paths, copy);
+    }
+    for (size_t i = 0; i < kt_schema_pointers(schema); i++) {
+        char *path = path_of_pointer(kt_schema_pointer(schema, i));
+        if (!path)
+            return false;
+        add_path(paths, path);
+    }
+    return true;
+}
+
+void kt_live_project(struct kt_live_ns *ns)
+{
+    const struct kt_schema *schema = ns->ns->schema;
+    struct paths paths = {0};
+    ns->whole = true;
+    if (!schema || !kt_schema_dotted(schema))
+        return;
+    paths.v = calloc(kt_schema_rules(schema) + kt_schema_pointers(schema) + 1, sizeof *paths.v);
+    if (paths.v && gather(schema, &paths)) {
+        BSON_APPEND_INT32(&ns->projection, "_id", 1);
+        for (size_t i = 0; i < paths.count; i++)
+            BSON_APPEND_INT32(&ns->projection, paths.v[i], 1);
+        ns->whole = false;
+    }
+    for (size_t i = 0; i < paths.count; i++)
+        free(paths.v[i]);
+    free(paths.v);
+}

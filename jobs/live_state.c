@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a live job keeps on the cluster: who works, how the _ids are cut, how far each range came. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "io/mongo/guard.h"
+#include "jobs/lane.h"
+#include "jobs/resume.h"
+
+/* Ranges per lane and per partition: enough that lanes end at about the same time. */
+#define RANGES_A_LANE 8
+#define RANGES_A_PART 32
+#define RANGE_DOCS_MIN 2000
+
+static size_t wanted_ranges(const struct kt_live *live, const struct kt_live_ns *ns)
+{
+    size_t wanted = (size_t)live->lanes_count * RANGES_A_LANE, fit = ns->facts.documents / RANGE_DOCS_MIN;
+    if (live->parts > 1)
+        wanted = (size_t)live->parts * RANGES_A_PART;
+    if (wanted > fit)
+        wanted = fit;
+    return wanted < (size_t)live->parts ? (size_t)live->parts : wanted;
+}
+
+static enum kt_status cut(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    size_t parts = wanted_ranges(live, ns), count = 0;
+    ns->state.bounds = calloc(parts, sizeof *ns->state.bounds);
+    if (!ns->state.bounds)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    enum kt_status status = ns->facts.kind == KT_COLL_MISSING ? KT_OK
+                                                              : kt_coll_cut(live->mongo, ns->ns->name, parts,
+                                                                            ns->state.bounds, &count, err);
+    ns->state.ranges_count = count + 1;
+    return status;
+}
+
+static enum kt_status alloc_ranges(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    size_t count = 0;
+    for (size_t n = (size_t)live->part; n < ns->state.ranges_count; n += (size_t)live->parts)
+        count++;
+    ns->ranges = calloc(count ? count : 1, sizeof *ns->ranges);
+    if (!ns->ranges)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    ns->ranges_count = count;
+    for (size_t i = 0; i < count; i++)
+        kt_state_range_init(&ns->ranges[i], (uint32_t)(live->part + (int)i * live->parts));
+    return KT_OK;
+}
+
+static enum kt_status begin_reading(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    ns->state = (struct kt_state_job){.ns = ns->ns->name, .partitions = live->parts};
+    enum kt_status status = cut(live, ns, err);
+    return status == KT_OK ? alloc_ranges(live, ns, err) : status;
+}
+
+static bool waiting(void *context, const char *holder)
+{
+    struct kt_live *live = context;
+    if (!atomic_load(&live->waiting_for))
+        kt_log(live->job->log, KT_LOG_WARN, "another keyturn holds the lease (%s): waiting up to %d s for it",
+               holder, KT_LEASE_WAIT_MS / 1000);
+    atomic_store(&live->waiting_for, "another keyturn's lease");
+    return !kt_live_ending(live);
+}
+
+static enum kt_status take_lease(struct kt_live *live, struct kt_live_ns *ns, const uint8_t *sessions,
+                                 struct kt_error *err)
+{
+    ns->lease = (struct kt_lease_name){.state_db = live->state_db,
+                                       .ns = ns->ns->name,
+                                       .part = live->part,
+                                       .command = live->job->command->name,
+                                       .job = ns->state.job};
+    enum kt_status status = kt_lease_take(live->mongo, &ns->lease, &live->owner, sessions,
+                                          (size_t)live->lanes_count, waiting, live, err);
+    atomic_store(&live->waiting_for, NULL);
+    ns->leased = status == KT_OK;
+    return status;
+}
+
+static enum kt_status refuse_other(const struct kt_live *live, const struct kt_live_ns *ns,
+                                   const struct kt_state_job *there, struct kt_error *err)
+{
+    if (there->partitions != live->parts)
+        return kt_fail(
+            err, KT_E_OTHER_JOB,
+            "%s: its unfinished %s is cut into %d partitions, not %d; say --partition i/%d, or drop it with "
+            "--forget",
+            ns->ns->name, there->command, there->partitions, live->parts, there->partitions);
+    if (strcmp(there->job, ns->state.job) != 0)
+        return kt_fail(
+            err, KT_E_OTHER_JOB,
+            "%s: an unfinished %s with other options is on it; repeat that command to finish it, or drop "
+            "its state with --forget",
+            ns->ns->name, there->command);
+    return KT_OK;
+}
+
+/* The namespace's job: one that is there and is ours, or a new one. */
+static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    bool found, ours = false;
+    for (int round = 0; round < 3 && !ours; round++) {
+        struct kt_state_job there = {.state_db = live->state_db, .ns = ns->ns->name};
+        enum kt_status status = kt_state_job_read(live->mongo, &there, &found, err);
+        if (status == KT_OK && found && live->job->options.forget && round == 0) {
+            kt_state_job_free(&there);
+            status = kt_state_drop(live->mongo, live->state_db, ns->ns->name, err);
+            found = false;
+        }
+        if (status == KT_OK && found)
+            status = refuse_other(live, ns, &there, err);
+        if (status != KT_OK || found) {
+            if (status == KT_OK) {
+                kt_state_job_free(&ns->state);
+                ns->state.bounds = there.bounds;
+                ns->state.ranges_count = there.ranges_count;
+                live->job->result.resumed = true;
+            } else
+                kt_state_job_free(&there);
+            return status;
+        }
+        kt_state_job_free(&ns->state);
+        status = cut(live, ns, err);
+        if (status == KT_OK)
+            status = kt_state_job_insert(live->mongo, &ns->state, &ours, err);
+        if (status != KT_OK)
+            return status;
+    }
+    return KT_OK;
+}
+
+/* Earlier runs' figures are this job's. */
+static enum kt_status load_counts(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    struct kt_counts counts;
+    enum kt_status status = kt_counts_init(&counts, ns->ns->counts.paths_count);
+    for (size_t i = 0; i < ns->ranges_count && status == KT_OK; i++) {
+        const bson_t *saved = &ns->ranges[i].counts;
+        kt_counts_clear(&counts);
+        if (bson_count_keys(saved) == 0)
+            continue;
+        if (!kt_counts_load(&counts, saved))
+            status = KT_E_FORMAT;
+        kt_counts_add(&ns->ns->counts, &counts);
+    }
+    kt_counts_free(&counts);
+    if (status != KT_OK)
+        return kt_fail(err, status, "%s: the figures of its checkpoint are damaged; --forget begins anew",
+                       ns->ns->name);
+    live->job->failed += ns->ns->counts.ns.failed;
+    atomic_fetch_add(&live->job->team.documents, ns->ns->counts.ns.documents);
+    atomic_fetch_add(&live->job->team.nbytes_done, ns->ns->counts.ns.documents);
+    atomic_fetch_add(&live->job->team.values, ns->ns->counts.ns.values);
+    atomic_fetch_add(&live->job->team.failed, ns->ns->counts.ns.failed);
+    return KT_OK;
+}
+
+static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns, const uint8_t *sessions,
+                                    struct kt_error *err)
+{
+    ns->state =
+        (struct kt_state_job){.state_db = live->state_db, .ns = ns->ns->name, .partitions = live->parts};
+    snprintf(ns->state.command, sizeof ns->state.command, "%s", live->job->command->name);
+    if (kt_job_fingerprint(live->job, ns->state.job) != KT_OK)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    enum kt_status status = take_lease(live, ns, sessions, err);
+    if (status == KT_OK)
+        status = join_job(live, ns, err);
+    if (status == KT_OK)
+        status = alloc_ranges(live, ns, err);
+    if (status == KT_OK && ns->ranges_count)
+        status = kt_state_ranges_take(live->mongo, &ns->state, live->owner.id, (uint32_t)live->part,
+                                      (uint32_t)live->parts, ns->ranges, err);
+    return status == KT_OK ? load_counts(live, ns, err) : status;
+}
+
+static int guard_fd(const struct kt_live *live)
+{
+    return live->job->options.guard_fd > 0 ? live->job->options.guard_fd : -1;
+}
+
+enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err)
+{
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < live->namespaces_count && live->reads_only && status == KT_OK; i++)
+        status = begin_reading(live, &live->namespaces[i], err);
+    if (live->reads_only)
+        return status;
+    size_t count = (size_t)live->lanes_count;
+    uint8_t *sessions = malloc(16 * count);
+    if (!sessions)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    for (size_t i = 0; i < count; i++)
+        memcpy(sessions + 16 * i, live->lanes[i].session.session_id, 16);
+    status = kt_owner_self(&live->owner, err);
+    if (status == KT_OK)
+        status = kt_guard_tell(guard_fd(live), live->mongo, sessions, count, err);
+    if (status == KT_OK)
+        status = kt_state_create(live->mongo, live->state_db, err);
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
+        status = begin_writing(live, &live->namespaces[i], sessions, err);
+    free(sessions);
+    return status;
+}
+
+enum kt_status kt_live_renew(struct kt_live *live, struct kt_error *err)
+{
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
+        if (live->namespaces[i].leased)
+            status = kt_lease_renew(live->mongo, &live->namespaces[i].lease, &live->owner, err);
+    }
+    return status;
+}
+
+static enum kt_status put_lines(void *context, struct kt_span lines, struct kt_error *err)
+{
+    struct kt_live_ns *ns = ((void **)context)[0];
+    struct kt_job *job = ((void **)context)[1];
+    return kt_failures_put(&job->failures, ns->ns->name, lines, err);
+}
+
+static enum kt_status close_if_done(struct kt_live *live, struct kt_error *err)
+{
+    uint64_t left = 0;
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
+        status = kt_state_left(live->mongo, &live->namespaces[i].state, &left, err);
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
+        status = kt_state_drop(live->mongo, live->state_db, live->namespaces[i].ns->name, err);
+    return status;
+}
+
+enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_error *err)
+{
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && !live->reads_only; i++) {
+        struct kt_live_ns *ns = &live->namespaces[i];
+        void *context[] = {ns, live->job};
+        if (ns->leased && ns->ranges)
+            status = kt_state_failures_each(live->mongo, &ns->state, (uint32_t)live->part,
+                                            (uint32_t)live->parts, put_lines, context, err);
+    }
+    if (status == KT_OK && all_done && !live->reads_only)
+        status = close_if_done(live, err);
+    /* The lease goes last; should that fail, it expires. */
+    for (size_t i = 0; i < live->namespaces_count; i++) {
+        struct kt_live_ns *ns = &live->namespaces[i];
+        if (ns->leased)
+            (void)!kt_lease_release(live->mongo, &ns->lease, &live->owner, NULL);
+        ns->leased = false;
+    }
+    kt_guard_dismiss(guard_fd(live));
+    return status;
+}
