@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "engine/cpu/features.h"
+
 static uint64_t read_ns(clockid_t clock)
 {
     struct timespec t;
@@ -62,7 +64,7 @@ double bench_ghz(void)
 struct bench_rates bench_rates(void)
 {
     struct bench_rates r = {0};
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("vaes"))
+    if (~kt_cpu_capabilities() & (KT_CPU_AVX512F | KT_CPU_VAES))
         return r;
     PER_CYCLE(r.add, ADD);
     PER_CYCLE(r.rotate, ROTATE);
