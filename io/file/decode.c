@@ -3,9 +3,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <zlib.h>
-#include <zstd.h>
 #include <zstd_errors.h>
+
+#include "io/file/quiet.h"
 
 /* 128 MiB, what `zstd -d` accepts without being asked (--long=27); also libzstd's own default. */
 #define ZSTD_WINDOW_LOG_MAX 27
@@ -23,11 +23,12 @@ struct kt_decoder *kt_decoder_new(enum kt_codec codec)
     if (!d)
         return NULL;
     d->codec = codec;
+    kt_quiet_zlib(&d->z);
     bool ok;
     if (codec == KT_CODEC_GZIP)
         ok = inflateInit2(&d->z, MAX_WBITS + 16) == Z_OK;
     else
-        ok = (d->zstd = ZSTD_createDCtx()) != NULL &&
+        ok = (d->zstd = ZSTD_createDCtx_advanced(kt_quiet_zstd)) != NULL &&
              !ZSTD_isError(ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX));
     if (ok)
         return d;

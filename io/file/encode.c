@@ -2,8 +2,8 @@
 #include "io/file/encode.h"
 
 #include <stdlib.h>
-#include <zlib.h>
-#include <zstd.h>
+
+#include "io/file/quiet.h"
 
 struct kt_encoder {
     enum kt_codec codec;
@@ -20,12 +20,13 @@ struct kt_encoder *kt_encoder_new(enum kt_codec codec)
     if (!e)
         return NULL;
     e->codec = codec;
+    kt_quiet_zlib(&e->z);
     bool ok;
     if (codec == KT_CODEC_GZIP)
         ok = deflateInit2(&e->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) ==
              Z_OK;
     else
-        ok = (e->zstd = ZSTD_createCCtx()) != NULL &&
+        ok = (e->zstd = ZSTD_createCCtx_advanced(kt_quiet_zstd)) != NULL &&
              !ZSTD_isError(ZSTD_CCtx_setParameter(e->zstd, ZSTD_c_checksumFlag, 1));
     if (ok)
         return e;

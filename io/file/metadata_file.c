@@ -34,14 +34,12 @@ static enum kt_status read_whole(int fd, const char *label, struct kt_region *te
 /* The file's descriptor, or -1 with errno. */
 static int open_beside(int dir, const char *file, size_t stem, const char *ending)
 {
-    size_t n = strlen(ending);
-    char *name = malloc(stem + n + 1);
-    if (!name)
-        return -1;
-    memcpy(name, file, stem);
-    memcpy(name + stem, ending, n + 1);
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    free(name);
+    char *name = NULL;
+    int fd = -1;
+    if (asprintf(&name, "%.*s%s", (int)stem, file, ending) > 0) {
+        fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        free(name);
+    }
     return fd;
 }
 

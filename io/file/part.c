@@ -98,9 +98,8 @@ static int open_part(struct kt_part *part)
     if (!part->is_folder)
         return openat(part->parent, part->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                       FILE_MODE);
-    if (mkdirat(part->parent, part->name, FOLDER_MODE) != 0 && errno != EEXIST)
-        return -1;
-    return openat(part->parent, part->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    bool there = mkdirat(part->parent, part->name, FOLDER_MODE) == 0 || errno == EEXIST;
+    return there ? openat(part->parent, part->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
 }
 
 /* *gone: another process has finished and renamed it between our opening and our lock. */

@@ -44,7 +44,8 @@ static enum kt_status look_at_part(struct kt_sink *sink, struct kt_error *err)
         return status;
     if (!sink->stored)
         return kt_fail(err, KT_E_EXISTS,
-                       "%s: exists and carries no checkpoint; remove it or give another name", sink->label);
+                       "%s: exists and carries no checkpoint; remove it or give another name",
+                       sink->part.label);
     bson_iter_t iter;
     const uint8_t *job;
     uint32_t nbytes;
@@ -55,28 +56,22 @@ static enum kt_status look_at_part(struct kt_sink *sink, struct kt_error *err)
     return sink->job ? KT_OK : kt_fail(err, KT_E_FORMAT, "%s: its checkpoint is damaged", sink->label);
 }
 
-static enum kt_status open_stream(struct kt_sink *sink, int fd, struct kt_error *err)
-{
-    sink->is_stream = true;
-    if (kt_source_container(sink->like) == KT_DIRECTORY) {
-        close(fd);
-        return kt_fail(err, KT_E_USAGE, "%s: a folder cannot be written to a stream", sink->label);
-    }
-    return kt_output_open(&sink->out, fd, 0, kt_input_codec(sink->like->feed.in), sink->label, err);
-}
-
-/* -1 when name is no stream; -2 with errno when it is one that cannot be opened. */
-static int stream_fd(const char *name)
+static bool names_stream(const char *name)
 {
     struct stat st;
-    int fd = -1;
-    if (strcmp(name, "-") == 0)
-        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    else if (stat(name, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
-        return -1;
-    else
-        fd = open(name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    return fd < 0 ? -2 : fd;
+    return strcmp(name, "-") == 0 || (stat(name, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
+static enum kt_status open_stream(struct kt_sink *sink, const char *name, struct kt_error *err)
+{
+    sink->is_stream = true;
+    if (kt_source_container(sink->like) == KT_DIRECTORY)
+        return kt_fail(err, KT_E_USAGE, "%s: a folder cannot be written to a stream", sink->label);
+    int fd = strcmp(name, "-") == 0 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                                    : open(name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return kt_fail(err, KT_E_USAGE, "%s: cannot be opened: %s", sink->label, strerror(errno));
+    return kt_output_open(&sink->out, fd, 0, kt_input_codec(sink->like->feed.in), sink->label, err);
 }
 
 /* What is written into the source's own folder would be part of it when the job goes on later. */
@@ -102,12 +97,9 @@ enum kt_status kt_sink_open(struct kt_sink **result, const char *name, const str
     struct kt_sink *sink = new_sink(like, strcmp(name, "-") == 0 ? "stdout" : name);
     if (!sink)
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", name);
-    int fd = stream_fd(name);
     enum kt_status status;
-    if (fd == -2) {
-        status = kt_fail(err, KT_E_USAGE, "%s: cannot be opened: %s", sink->label, strerror(errno));
-    } else if (fd >= 0) {
-        status = open_stream(sink, fd, err);
+    if (names_stream(name)) {
+        status = open_stream(sink, name, err);
     } else {
         status = kt_part_open(&sink->part, name, kt_source_container(like) == KT_DIRECTORY, err);
         if (status == KT_OK)

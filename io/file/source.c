@@ -147,8 +147,8 @@ int64_t kt_position_int(bson_iter_t *position, const char *key, int64_t absent)
 static enum kt_status other_input(const struct kt_source *source, struct kt_error *err)
 {
     return kt_fail(err, KT_E_OTHER_JOB,
-                   "%s: not the input that this job began with (%s); give the same input, or start the job "
-                   "anew",
+                   "%s: not the input that this job began with (%s); give the same input, or begin "
+                   "anew with --forget",
                    source->name,
                    source->is_pipe ? "the bytes differ" : "name, size, time or inode number differ");
 }

@@ -85,8 +85,11 @@ Test(output, nothing_written_is_still_a_stream)
 static enum kt_status write_until_it_fails(struct kt_output *out, struct kt_error *err)
 {
     static uint8_t noise[300000];
-    for (size_t i = 0; i < sizeof noise; i++)
-        noise[i] = (uint8_t)(rand() >> 7);
+    uint32_t state = 1;
+    for (size_t i = 0; i < sizeof noise; i++) {
+        state = state * 1664525u + 1013904223u;
+        noise[i] = (uint8_t)(state >> 24);
+    }
     enum kt_status status = KT_OK;
     for (int i = 0; i < 100 && status == KT_OK; i++)
         status = kt_output_write(out, kt_span_of(noise, sizeof noise), err);
