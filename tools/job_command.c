@@ -7,6 +7,7 @@
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/documents.h"
+#include "tools/ending.h"
 #include "tools/help.h"
 #include "tools/option_table.h"
 #include "tools/report.h"
@@ -181,7 +182,7 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
         if (result->closed)
             kt_summary_print(out, options, result);
         exit = kt_screen_flush(exit);
-        kt_summary_ending(screen, settings, options, result, &last, &err);
+        kt_ending_print(screen, settings, options, result, &last, &err);
     } else if (exit == 2)
         kt_screen_refused(screen, &err);
     else

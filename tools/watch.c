@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/ending.h"
 #include "tools/format.h"
 #include "tools/json_out.h"
-#include "tools/summary.h"
 
 /* A terminal is drawn five times a second; a log gets a line each 10 s. */
 static const struct timespec terminal_pause = {0, 200000000}, log_pause = {10, 0};
@@ -35,7 +35,7 @@ static void draw_text(struct kt_watch *watch, const struct kt_job_progress *now,
 {
     char line[300];
     size_t at = (size_t)snprintf(line, sizeof line, "  %s %s", kt_count_text(now->documents).s, watch->unit);
-    int percent = kt_summary_percent(now);
+    int percent = kt_ending_percent(now);
     if (percent >= 0)
         at += (size_t)snprintf(line + at, sizeof line - at, "   %d%%", percent);
     if (rate > 0)

@@ -4,6 +4,7 @@
 #include <bson/bson.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,14 @@ static void *wiping_realloc(void *p, size_t nbytes)
     memcpy(moved, p, old < nbytes ? old : nbytes);
     wiping_free(p);
     return moved;
+}
+
+/* C11 wants the size to be a multiple of the alignment. */
+static void *aligned_malloc(size_t alignment, size_t nbytes)
+{
+    return nbytes > SIZE_MAX - alignment
+               ? NULL
+               : aligned_alloc(alignment, (nbytes + alignment - 1) / alignment * alignment);
 }
 
 static void *crypto_malloc(size_t nbytes, const char *file, int line)
@@ -59,8 +68,11 @@ static void crypto_free(void *p, const char *file, int line)
 
 void kt_wiping_install(void)
 {
-    static const bson_mem_vtable_t vtable = {
-        .malloc = malloc, .calloc = calloc, .realloc = wiping_realloc, .free = wiping_free};
+    static const bson_mem_vtable_t vtable = {.malloc = malloc,
+                                             .calloc = calloc,
+                                             .realloc = wiping_realloc,
+                                             .free = wiping_free,
+                                             .aligned_alloc = aligned_malloc};
     CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
     bson_mem_set_vtable(&vtable);
 }

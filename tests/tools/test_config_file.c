@@ -79,6 +79,7 @@ Test(config_file, options_of_other_commands_are_checked_and_passed_over)
 {
     cr_assert(eq(int, read_config("{\"provider\": \"local:new\", \"threads\": 2}", KT_CMD_ENCRYPT), KT_OK));
     cr_assert(settings.provider == NULL);
+    kt_settings_cleanup(&settings);
     cr_assert(eq(int, read_config("{\"olderThan\": \"never\"}", KT_CMD_ENCRYPT), KT_E_USAGE));
 }
 

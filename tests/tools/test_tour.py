@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The five minutes of the README, and how jobs end."""
+import errno
 import json
 import os
 import re
 import signal
 import struct
 import subprocess
+import time
 import unittest
 
 from run_keyturn import PROGRAM, SOURCE, ProgramTest
@@ -166,10 +168,23 @@ class Running(ProgramTest):
                                    stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        self.pipe = open(self.path("input.bson"), "wb", buffering=0)
+        self.pipe = self.open_pipe(process)
         self.addCleanup(self.pipe.close)
         self.pipe.write(self.data[:50000])
         return process
+
+    def open_pipe(self, process):
+        """The pipe's end for writing, once the process reads from it."""
+        while True:
+            try:
+                pipe = os.open(self.path("input.bson"), os.O_WRONLY | os.O_NONBLOCK)
+                os.set_blocking(pipe, True)
+                return open(pipe, "wb", buffering=0)
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENXIO)
+            if process.poll() is not None:
+                self.fail(process.stderr.read())
+            time.sleep(0.01)
 
     @staticmethod
     def progress(process):
@@ -213,7 +228,7 @@ class Running(ProgramTest):
         process = subprocess.Popen(["bash", "-c", script, PROGRAM, "encrypt", *CONFIG, "--from", "input.bson", "--to",
                                     "/dev/null", "--ns-include", "shop.customers"], cwd=self.folder,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        with open(self.path("input.bson"), "wb", buffering=0) as pipe:
+        with self.open_pipe(process) as pipe:
             pipe.write(self.data[:50000])
             process.send_signal(signal.SIGHUP)
             self.assertIn("documents", self.progress(process))
