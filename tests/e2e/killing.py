@@ -2,8 +2,6 @@
 """Jobs that are slowed down and killed at random moments, and what a store holds in whatever form."""
 import contextlib
 import gzip
-import os
-import random
 import signal
 import subprocess
 import threading
@@ -92,7 +90,8 @@ def kill_until_done(args, cwd, to, kills, seconds, share, rng, feed=None, pace=0
     left = []
     for _ in range(kills):
         job = Slow(args, cwd, share, feed, pace)
-        ended = job.run(rng.uniform(0.02, seconds))
+        # mostly when there is something to go on from: a checkpoint is made each second
+        ended = job.run(rng.uniform(0.02, 1) if rng.random() < 0.25 else rng.uniform(1, seconds))
         status = job.end(signal.SIGKILL)
         if ended:
             return status, left, job.text.decode()
@@ -136,6 +135,3 @@ class Form:
         return {f"{p.parent.name}.{p.stem}" if p.suffix == ".bson" else str(p.relative_to(path)): p.read_bytes()
                 for p in path.rglob("*") if p.is_file()}
 
-
-def rng_of(seed):
-    return random.Random(seed if "KEYTURN_SEED" not in os.environ else int(os.environ["KEYTURN_SEED"]) ^ hash(seed))
