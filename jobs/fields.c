@@ -61,6 +61,8 @@ static enum kt_status plan_doc(struct kt_job *job, struct kt_worker *worker, str
                                 &fault);
     else
         status = kt_walk_payloads(batch->in.data, doc->at, doc->nbytes, &batch->ops, &fault);
+    if (status == KT_E_FORMAT && fault.content)
+        return kt_batch_fail_doc(batch, doc, KT_NO_OP, "at its byte %u: %s", fault.at - doc->at, fault.what);
     if (status == KT_E_FORMAT)
         return broken_document(batch, doc, &fault);
     if (job->only && status == KT_OK && !kt_only_has(job->only, batch->ns->name, batch->in.data, doc))

@@ -156,7 +156,7 @@ static bool verify_found(const struct kt_job *job)
         uint64_t authentic = 0;
         for (size_t r = 0; r < counts->paths_count; r++)
             authentic += counts->paths[r].authentic;
-        if (authentic != counts->ns.values)
+        if (authentic != counts->ns.values || counts->ns.failed)
             return true;
     }
     return false;
@@ -240,10 +240,9 @@ void kt_job_stop(struct kt_job *job)
         kt_source_interrupt(job->source);
 }
 
-void kt_job_pause(struct kt_job *job, bool pause)
+bool kt_job_pause(struct kt_job *job, bool pause)
 {
-    if (job->live)
-        atomic_store(&job->live->paused, pause);
+    return job->live ? atomic_exchange(&job->live->paused, pause) : false;
 }
 
 void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)
@@ -259,6 +258,8 @@ void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)
                                          .seconds = (double)(kt_clock_ns() - job->started_ns) / 1e9,
                                          .throttled = stats.throttled,
                                          .in_flight = stats.in_flight,
+                                         .redone = job->live ? atomic_load(&job->live->redone) : 0,
+                                         .resting = !job->live || kt_live_resting(job->live),
                                          .waiting_for = job->live ? kt_live_waiting_for(job->live)
                                                                   : kt_team_waiting_for(team)};
 }

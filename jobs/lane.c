@@ -139,7 +139,9 @@ static enum kt_status do_batch(struct kt_live_lane *lane, struct kt_error *err)
 {
     enum kt_status status = KT_OK;
     while (status == KT_OK && kt_live_gate(lane->live, (uint32_t)lane->batch.docs_count)) {
-        switch (kt_lane_batch(lane, err)) {
+        enum kt_txn_end end = kt_lane_batch(lane, err);
+        atomic_fetch_sub(&lane->live->at_work, 1);
+        switch (end) {
         case KT_TXN_OK:
             after_success(lane);
             return count_batch(lane, err);

@@ -58,6 +58,7 @@ struct kt_live {
     uint64_t allowed_ns;     /* pace: when the next batch may begin */
     _Atomic uint64_t redone; /* documents read again after a conflict */
     atomic_bool paused;
+    atomic_int at_work; /* lanes between the gate and the end of their transaction */
     _Atomic(const char *) waiting_for;
 };
 
@@ -76,8 +77,9 @@ KT_MUST_USE enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *
 KT_MUST_USE enum kt_status kt_live_run(struct kt_job *job, struct kt_error *err);
 void kt_live_close(struct kt_live *live);
 
-/* Any thread. */
+/* Any thread. resting: no lane has a transaction. */
 const char *kt_live_waiting_for(const struct kt_live *live);
+bool kt_live_resting(struct kt_live *live);
 
 /* The first failure counts and ends all lanes. */
 void kt_live_fail(struct kt_live *live, enum kt_status status, const char *message);

@@ -31,6 +31,11 @@ const char *kt_live_waiting_for(const struct kt_live *live)
     return atomic_load(&live->waiting_for);
 }
 
+bool kt_live_resting(struct kt_live *live)
+{
+    return atomic_load(&live->at_work) == 0;
+}
+
 /* When the next batch may begin, if the one that is over had so many documents. */
 static uint64_t book(struct kt_live *live, uint32_t documents)
 {
@@ -58,8 +63,13 @@ bool kt_live_gate(struct kt_live *live, uint32_t documents)
         if (why != said)
             atomic_store(&live->waiting_for, why);
         said = why;
-        if (!why)
-            return true;
+        if (!why) {
+            /* Counted before the last look: who paused us and sees nobody at work can rely on it. */
+            atomic_fetch_add(&live->at_work, 1);
+            if (!atomic_load(&live->paused))
+                return true;
+            atomic_fetch_sub(&live->at_work, 1);
+        }
         nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
     return false;

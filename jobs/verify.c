@@ -103,6 +103,13 @@ static enum kt_status count_opened(struct kt_job *job, struct kt_job_batch *batc
     return KT_OK;
 }
 
+/* Documents that could not be judged at all. */
+static void count_failed(struct kt_job_batch *batch)
+{
+    for (size_t d = 0; d < batch->docs_count; d++)
+        batch->counts.ns.failed += batch->docs[d].failed;
+}
+
 static enum kt_status verify_process(struct kt_job *job, struct kt_worker *worker, struct kt_job_batch *batch,
                                      bool *parked)
 {
@@ -110,6 +117,7 @@ static enum kt_status verify_process(struct kt_job *job, struct kt_worker *worke
     if (status != KT_OK || *parked)
         return status;
     struct kt_open_plan plan = {wanted, refused, job};
+    count_failed(batch);
     status = judge_all(job, batch);
     if (status == KT_OK)
         status = kt_fields_open(worker, batch, &plan);

@@ -5,6 +5,7 @@
 
 #include "tools/config_file.h"
 #include "tools/option_table.h"
+#include "tools/server.h"
 
 static enum kt_status unknown_option(const struct kt_cli_command *command, const char *name, size_t nbytes,
                                      struct kt_error *err)
@@ -76,31 +77,26 @@ static enum kt_status read_option(const struct kt_cli_command *command, int argc
     return kt_option_set(option, settings, value, NULL, where, err);
 }
 
+/* A server is changed in place, and holds its key vault unless another is named. */
+static bool can_do_without(const struct kt_cli_command *command, const struct kt_settings *settings,
+                           const char *name)
+{
+    const char *store = command->bit == KT_CMD_REWRAP ? settings->key_vault : settings->from;
+    if (strcmp(name, "to") == 0)
+        return settings->dry_run || kt_store_is_server(store);
+    return strcmp(name, "key-vault") == 0 && kt_store_is_server(settings->from);
+}
+
 static enum kt_status check_required(const struct kt_cli_command *command, const struct kt_settings *settings,
                                      struct kt_error *err)
 {
     for (size_t i = 0; i < kt_options_count(); i++) {
         const struct kt_option *option = kt_option_at(i);
-        bool dry_without_to = settings->dry_run && strcmp(option->name, "to") == 0;
-        if (!(option->required & command->bit) || settings->given[i] != KT_NOT_GIVEN || dry_without_to)
+        if (!(option->required & command->bit) || settings->given[i] != KT_NOT_GIVEN ||
+            can_do_without(command, settings, option->name))
             continue;
         return kt_fail(err, KT_E_USAGE, "--%s %s is missing; see keyturn %s --help", option->name,
                        option->argument, command->name);
-    }
-    return KT_OK;
-}
-
-/* Server names may carry a password, so no message repeats them. */
-static enum kt_status refuse_servers(const struct kt_settings *settings, struct kt_error *err)
-{
-    const char *const stores[][2] = {
-        {"--from", settings->from}, {"--to", settings->to}, {"--key-vault", settings->key_vault}};
-    for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
-        const char *store = stores[i][1];
-        if (store && (strncmp(store, "mongodb://", 10) == 0 || strncmp(store, "mongodb+srv://", 14) == 0))
-            return kt_fail(err, KT_E_USAGE,
-                           "%s names a server; this version works on files: use mongodump and mongorestore",
-                           stores[i][0]);
     }
     return KT_OK;
 }
@@ -124,8 +120,8 @@ enum kt_status kt_command_line_read(const struct kt_cli_command *command, int ar
     if (settings->config)
         status = kt_config_read(settings->config, command->bit, settings, err);
     if (status == KT_OK)
-        status = check_required(command, settings, err);
+        status = kt_server_stores(settings, err);
     if (status == KT_OK)
-        status = refuse_servers(settings, err);
+        status = check_required(command, settings, err);
     return status;
 }

@@ -12,6 +12,7 @@
 #include "tools/option_table.h"
 #include "tools/report.h"
 #include "tools/screen.h"
+#include "tools/server.h"
 #include "tools/settings.h"
 #include "tools/summary.h"
 #include "tools/watch.h"
@@ -145,9 +146,28 @@ static struct kt_job_options make_options(const struct kt_cli_command *command, 
         .has_max_failures = is_given(s, "max-failures"),
         .dry_run = s->dry_run,
         .forget = s->forget,
+        .checkpoint = s->checkpoint,
+        .max_docs_per_second = (double)s->max_docs_per_second,
+        .accept = s->accept.v,
         .leave_unencryptable = s->on_unencryptable && strcmp(s->on_unencryptable, "leave") == 0,
         .log = log,
     };
+}
+
+/* Whether data on a server is going to be written in place. */
+static bool changes_server(const struct kt_cli_command *command, const struct kt_settings *settings)
+{
+    const char *store = command->bit == KT_CMD_REWRAP ? settings->key_vault : settings->from;
+    return command->bit != KT_CMD_VERIFY && !settings->dry_run && !settings->to && kt_store_is_server(store);
+}
+
+static enum kt_status ask(const struct kt_cli_command *command, const struct kt_settings *settings,
+                          struct kt_screen *screen, struct kt_error *err)
+{
+    char question[200];
+    (void)settings;
+    snprintf(question, sizeof question, "%c%s in place?", command->name[0] - 'a' + 'A', command->name + 1);
+    return kt_ask(screen, question, err);
 }
 
 static int run_job(const struct kt_cli_command *command, const struct kt_settings *settings,
@@ -165,6 +185,8 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
         return kt_screen_refused(screen, &err);
     enum kt_status status = kt_job_open(&job, options, &err);
     documents_free_secrets(documents);
+    if (status == KT_OK && changes_server(command, settings) && !settings->yes)
+        status = ask(command, settings, screen, &err);
     if (status == KT_OK) {
         kt_watch_job(&watch, job);
         status = kt_job_run(job, &err);
@@ -200,8 +222,10 @@ int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
     struct kt_settings settings = {0};
     struct documents documents = {0};
     struct kt_report report = {0};
+    struct kt_guard guard = {0};
     struct kt_screen screen;
     struct kt_error err;
+    int partition = 0, partitions = 0;
     bool help;
     int exit = 2;
 
@@ -213,11 +237,19 @@ int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
         exit = kt_screen_flush(0);
         goto done;
     }
+    if (status == KT_OK && settings.partition)
+        status = kt_partition_read(settings.partition, &partition, &partitions, &err);
+    /* Before any key is read: what is forked now holds none. */
+    if (status == KT_OK && changes_server(command, &settings))
+        status = kt_guard_start(&guard, &err);
     if (status == KT_OK)
         status = kt_report_open(&report, settings.report, &err);
     if (status == KT_OK)
         status = documents_load(&settings, &documents, &screen, &err);
     struct kt_job_options options = make_options(command, &settings, &documents, &screen.log);
+    options.guard_fd = guard.fd;
+    options.partition = partition;
+    options.partitions = partitions;
     if (status == KT_OK)
         exit = run_job(command, &settings, &documents, &options, &report, &screen);
     else {
@@ -225,6 +257,7 @@ int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
         (void)!kt_report_write(&report, command->name, exit, &options, NULL, &err, NULL);
     }
 done:
+    kt_guard_end(&guard);
     kt_report_close(&report);
     kt_screen_close(&screen);
     documents_free(&documents);

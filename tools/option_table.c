@@ -17,13 +17,15 @@
 static const struct kt_option options[] = {
     {"from", "STORE", KT_OPTION_PATH, DATA, DATA,
      "what is read: a file as mongodump writes it (BSON or archive; gzip and zstd are known by their magic), "
-     "a dump's folder, or - for stdin",
+     "a dump's folder, - for stdin, or a server (mongodb://..., or env:NAME for a variable that holds it)",
      AT(from)},
     {"to", "STORE", KT_OPTION_PATH, WRITES | KT_CMD_SAMPLE, WRITES | KT_CMD_SAMPLE,
      "what is written, in the form of the input: a file or folder that does not exist yet, a device or pipe, "
-     "or - for stdout. sample: a new folder. Not needed with --dry-run",
+     "or - for stdout. sample: a new folder. Not needed with --dry-run; without it a server is changed in "
+     "place",
      AT(to)},
-    {"key-vault", "STORE", KT_OPTION_PATH, JOBS, JOBS, "the key vault, a file as mongodump writes it",
+    {"key-vault", "STORE", KT_OPTION_PATH, JOBS, JOBS,
+     "the key vault: a file as mongodump writes it, or a server", .preset = "the server of --from",
      AT(key_vault)},
     {"key-vault-namespace", "NS", KT_OPTION_TEXT, JOBS, 0, "which collection of a dump is the key vault",
      .preset = "encryption.__keyVault", AT(key_vault_namespace)},
@@ -71,7 +73,18 @@ static const struct kt_option options[] = {
      "read everything, write nothing, print what would be done; exits as the job would", AT(dry_run)},
     {"forget", NULL, KT_OPTION_FLAG, WRITES, 0, "drop what an unfinished job left at --to and begin anew",
      AT(forget)},
-    {"yes", NULL, KT_OPTION_FLAG, WRITES, 0, "do not ask; jobs on files never do", AT(yes)},
+    {"yes", NULL, KT_OPTION_FLAG, WRITES, 0, "do not ask before a server is changed; jobs on files never ask",
+     AT(yes)},
+    {"checkpoint", "DB", KT_OPTION_TEXT, WRITES, 0, "servers: the database that keeps how far the job came",
+     .preset = "keyturn", AT(checkpoint)},
+    {"partition", "I/N", KT_OPTION_TEXT, KT_CMD_ENCRYPT | KT_CMD_DECRYPT, 0,
+     "servers: this worker does part I (from 0) of N; auto: of a Slurm job array; auto/N: "
+     "JOB_COMPLETION_INDEX of N",
+     .preset = "everything", AT(partition)},
+    {"max-docs-per-second", "N", KT_OPTION_COUNT, DATA, 0, "servers: go no faster", .preset = "no limit",
+     .min = 1, .max = 1000000000, AT(max_docs_per_second)},
+    {"accept", "PATH", KT_OPTION_LIST, KT_CMD_ENCRYPT | KT_CMD_DECRYPT, 0,
+     "servers: go on although an index on this path loses its use (may be repeated)", AT(accept)},
     {"documents", "N", KT_OPTION_COUNT, KT_CMD_SAMPLE, 0, "how many documents, about 1 KB each",
      .preset = "100,000", .max = 1000000000, AT(documents)},
     {"keys", "N", KT_OPTION_COUNT, KT_CMD_SAMPLE, 0, "how many DEKs", .preset = "1,000", .min = 1,

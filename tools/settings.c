@@ -29,7 +29,10 @@ const char *kt_settings_keep(struct kt_settings *settings, char *text)
 
 const char *kt_settings_path(struct kt_settings *settings, const char *folder, const char *file)
 {
-    if (!folder || !*folder || file[0] == '/' || strcmp(file, "-") == 0)
+    /* A server, or the name of a variable that holds one, lies in no folder. */
+    bool elsewhere = strncmp(file, "mongodb", 7) == 0 && strstr(file, "://");
+    if (!folder || !*folder || file[0] == '/' || strcmp(file, "-") == 0 || elsewhere ||
+        strncmp(file, "env:", 4) == 0)
         return file;
     char *path = NULL;
     if (asprintf(&path, "%s/%s", folder, file) < 0)
@@ -49,5 +52,6 @@ void kt_settings_cleanup(struct kt_settings *settings)
     free(settings->kept.v);
     free(settings->ns_include.v);
     free(settings->ns_exclude.v);
+    free(settings->accept.v);
     *settings = (struct kt_settings){0};
 }

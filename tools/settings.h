@@ -39,6 +39,9 @@ struct kt_settings {
     const char *provider;
     int64_t older_than_ms;
     uint64_t documents, keys, seed;
+    const char *checkpoint, *partition;
+    uint64_t max_docs_per_second;
+    struct kt_strings accept;
 
     uint8_t given[KT_OPTIONS_MAX]; /* enum kt_given, by place in the option table */
     bson_t *config_bson;

@@ -14,6 +14,9 @@
 #include "tools/json_out.h"
 
 /* A terminal is drawn five times a second; a log gets a line each 10 s. */
+/* How often it looks whether a job rests, before it stops the process all the same: half a minute. */
+#define HALT_LOOKS 3000
+
 static const struct timespec terminal_pause = {0, 200000000}, log_pause = {10, 0};
 
 /* Documents a second and seconds left of this run; 0 when nothing can be said yet. */
@@ -116,6 +119,27 @@ static void stop(struct kt_watch *watch)
     _exit(3);
 }
 
+/* Stops the process when no transaction is open, so that no application waits for one meanwhile. */
+static void halt(struct kt_watch *watch)
+{
+    struct kt_job *job = atomic_load(&watch->job);
+    struct kt_job_progress now = {.resting = true};
+    bool paused = false;
+    if (job) {
+        paused = kt_job_pause(job, true);
+        for (int i = 0; i < HALT_LOOKS; i++) {
+            kt_job_progress(job, &now);
+            if (now.resting || atomic_load(&watch->done))
+                break;
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        }
+    }
+    kt_screen_progress(watch->screen, NULL);
+    raise(SIGSTOP);
+    if (job)
+        kt_job_pause(job, paused);
+}
+
 static void *watch_main(void *context)
 {
     struct kt_watch *watch = context;
@@ -126,7 +150,15 @@ static void *watch_main(void *context)
             break;
         if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
             stop(watch);
-        else if (sig == SIGUSR1 || (errno == EAGAIN && !watch->screen->quiet && ready(watch)))
+        else if (sig == SIGUSR2 && atomic_load(&watch->job))
+            kt_job_pause(atomic_load(&watch->job), false);
+        else if (sig == SIGTSTP)
+            halt(watch);
+        else if (sig == SIGUSR1) {
+            if (atomic_load(&watch->job))
+                kt_job_pause(atomic_load(&watch->job), true);
+            draw(watch);
+        } else if ((errno == EAGAIN && !watch->screen->quiet && ready(watch)))
             draw(watch);
     }
     return NULL;
@@ -135,11 +167,12 @@ static void *watch_main(void *context)
 enum kt_status kt_watch_start(struct kt_watch *watch, struct kt_screen *screen, const char *unit,
                               struct kt_error *err)
 {
-    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
     struct sigaction old;
     *watch = (struct kt_watch){.screen = screen, .unit = unit};
     sigemptyset(&watch->signals);
     sigaddset(&watch->signals, SIGUSR1);
+    sigaddset(&watch->signals, SIGUSR2);
     /* who started us with a signal ignored (nohup) wants it ignored; sigtimedwait would still see it */
     for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
         if (sigaction(stops[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)

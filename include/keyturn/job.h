@@ -116,6 +116,8 @@ struct kt_job_progress {
     double seconds;
     uint64_t throttled;      /* by the KMS */
     uint32_t in_flight;      /* requests to the KMS */
+    uint64_t redone;         /* as in struct kt_job_result */
+    bool resting;            /* no transaction is open */
     const char *waiting_for; /* "KMS", "input", "output", or NULL; static */
 };
 
@@ -135,9 +137,9 @@ KT_API KT_MUST_USE enum kt_status kt_job_run(struct kt_job *job, struct kt_error
  * any thread. */
 KT_API void kt_job_stop(struct kt_job *job);
 
-/* A job on a server rests between two transactions until it is told to go on. Async-signal-safe; any thread.
- */
-KT_API void kt_job_pause(struct kt_job *job, bool pause);
+/* A job on a server rests between two transactions until it is told to go on. Returns what was asked for
+ * before. Async-signal-safe; any thread. */
+KT_API bool kt_job_pause(struct kt_job *job, bool pause);
 
 /* The guard of a job on a server: to be called in a process of its own, forked before any key is read, with
  * the reading end of a pipe whose only writing end the working process holds (guard_fd). When that process
