@@ -33,7 +33,8 @@ static __attribute__((cold, noinline)) enum kt_status fail(struct walk *w, const
                                                            const char *what)
 {
     if (w->fault)
-        *w->fault = (struct kt_walk_fault){(uint32_t)(at - w->arena), what};
+        *w->fault = (struct kt_walk_fault){(uint32_t)(at - w->arena),
+                                           what == kt_fault_utf8 || what == kt_fault_bool, what};
     return KT_E_FORMAT;
 }
 

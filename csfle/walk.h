@@ -54,6 +54,7 @@ struct kt_pointers {
 /* Where a walk failed, for the message. */
 struct kt_walk_fault {
     uint32_t at;      /* offset in the arena of the element or length that is wrong */
+    bool content;     /* a value's content alone is wrong: lengths and types up to here are sound */
     const char *what; /* "unknown type byte", "length runs past its document", ...; static */
 };
 

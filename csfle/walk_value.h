@@ -15,6 +15,9 @@
 #define KT_BYTE_ONES 0x0101010101010101u
 #define KT_BYTE_HIGHS 0x8080808080808080u
 
+/* Faults of a value's content: the document's structure is sound all the same. */
+extern const char kt_fault_utf8[], kt_fault_bool[];
+
 /* BinData, regular expressions, DBPointers, code with a scope, and unknown types. */
 const char *kt_rare_value_fault(uint8_t type, const uint8_t *value, size_t room, size_t *nbytes);
 
@@ -74,7 +77,7 @@ static inline const char *kt_string_fault(const uint8_t *value, size_t room, siz
     if (value[4 + n - 1] != 0)
         return "string does not end with a NUL";
     if (!kt_text_ok(value + 4, n - 1))
-        return "string is not UTF-8";
+        return kt_fault_utf8;
     *nbytes = 4 + (size_t)n;
     return NULL;
 }
@@ -109,7 +112,7 @@ static inline const char *kt_value_fault(uint8_t type, const uint8_t *value, siz
     size_t fixed = kt_fixed_nbytes(type);
     if (fixed <= room) {
         *nbytes = fixed;
-        return type == KT_BSON_BOOL && *value > 1 ? "bool is neither 0 nor 1" : NULL;
+        return type == KT_BSON_BOOL && *value > 1 ? kt_fault_bool : NULL;
     }
     if (fixed != SIZE_MAX)
         return "value runs past its document";
