@@ -111,7 +111,7 @@ static enum kt_verdict judge_failure(struct kt_kms_call *call, struct kt_span it
 static enum kt_verdict judge(struct kt_kms_call *call, const struct kt_exchange *x, uint32_t operation,
                              const char *id, struct kt_span *payload)
 {
-    if (x->reply.nbytes == 0)
+    if (x->status == 0)
         return kt_verdict_of_http(call, x);
     struct kt_span item = kt_secbuf_get(&x->reply);
     struct kt_ttlv element;
