@@ -69,7 +69,12 @@ static void rest_ms(unsigned ms)
 static enum kt_status after_conflict(struct kt_live_lane *lane)
 {
     uint64_t now = kt_clock_ns();
-    atomic_fetch_add(&lane->live->redone, lane->batch.docs_count);
+    struct kt_live *live = lane->live;
+    atomic_fetch_add(&live->redone, lane->batch.docs_count);
+    pthread_mutex_lock(&live->lock);
+    lane->ns->ns->counts.ns.redone += lane->batch.docs_count;
+    lane->ns->ns->counts.ns.aborted++;
+    pthread_mutex_unlock(&live->lock);
     lane->streak = 0;
     if (lane->batch.docs_count > 1) {
         lane->limit = (uint32_t)lane->batch.docs_count / 2;

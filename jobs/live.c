@@ -182,7 +182,6 @@ enum kt_status kt_live_run(struct kt_job *job, struct kt_error *err)
         else if (!done)
             status = kt_fail(err, KT_E_STOPPED, "stopped by request");
     }
-    job->result.redone = atomic_load(&live->redone);
     enum kt_status ended = kt_live_end_state(live, done, &why);
     if (status == KT_OK && ended != KT_OK)
         status = kt_fail(err, ended, "%s", why.message);

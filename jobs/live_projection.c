@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which fields a live job reads: _id, the schema's paths, the targets of its pointers. What a projection
  * cannot say is read as a whole. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,31 @@ static bool gather(const struct kt_schema *schema, struct paths *paths)
     return true;
 }
 
+/* The server stops looking once it has found as many fields as the projection names, so that a field which stands
+ * twice would show once. A name that is never found keeps it looking, at every level. */
+#define ABSENT "keyturn:absent"
+
+static void add_absent(bson_t *projection, const char *path, size_t prefix_nbytes)
+{
+    char name[2048];
+    bson_iter_t iter;
+    if (prefix_nbytes + sizeof "." ABSENT > sizeof name)
+        return;
+    snprintf(name, sizeof name, "%.*s%s", (int)prefix_nbytes, path, ABSENT);
+    if (bson_iter_init(&iter, projection) && bson_iter_find(&iter, name))
+        return;
+    BSON_APPEND_INT32(projection, name, 1);
+}
+
+static void add_all_absent(bson_t *projection, const struct paths *paths)
+{
+    add_absent(projection, "", 0);
+    for (size_t i = 0; i < paths->count; i++) {
+        for (const char *dot = strchr(paths->v[i], '.'); dot; dot = strchr(dot + 1, '.'))
+            add_absent(projection, paths->v[i], (size_t)(dot + 1 - paths->v[i]));
+    }
+}
+
 void kt_live_project(struct kt_live_ns *ns)
 {
     const struct kt_schema *schema = ns->ns->schema;
@@ -79,6 +105,7 @@ void kt_live_project(struct kt_live_ns *ns)
         BSON_APPEND_INT32(&ns->projection, "_id", 1);
         for (size_t i = 0; i < paths.count; i++)
             BSON_APPEND_INT32(&ns->projection, paths.v[i], 1);
+        add_all_absent(&ns->projection, &paths);
         ns->whole = false;
     }
     for (size_t i = 0; i < paths.count; i++)

@@ -96,6 +96,8 @@ static void write_namespaces(struct kt_json *json, const struct kt_job_result *r
         kt_json_count(json, "already", ns->already);
         kt_json_count(json, "left", ns->left);
         kt_json_count(json, "failed", ns->failed);
+        kt_json_count(json, "redone", ns->redone);
+        kt_json_count(json, "aborted", ns->aborted);
         kt_json_count(json, "bytesIn", ns->nbytes_in);
         kt_json_count(json, "bytesOut", ns->nbytes_out);
         kt_json_count(json, "largestDocument", ns->largest_nbytes_out);

@@ -20,6 +20,7 @@ struct kt_ns_counts kt_summary_together(const struct kt_job_result *result)
         sum.values += ns->values;
         sum.already += ns->already;
         sum.left += ns->left;
+        sum.redone += ns->redone;
         sum.failed += ns->failed;
         sum.nbytes_in += ns->nbytes_in;
         sum.nbytes_out += ns->nbytes_out;
@@ -87,6 +88,8 @@ static void data_cells(struct kt_table *table, const struct kt_job_options *opti
     if (sum->left)
         kt_table_cell(table, "%s left as they are", kt_count_text(ns->left).s);
     kt_table_cell(table, "%s %s", kt_count_text(ns->failed).s, dry ? "would fail" : "failed");
+    if (sum->redone)
+        kt_table_cell(table, "%s redone after a racing write", kt_count_text(ns->redone).s);
     if (dry && encrypt) {
         kt_table_cell(table, "%s -> %s", kt_size_text(ns->nbytes_in).s, kt_size_text(ns->nbytes_out).s);
         kt_table_cell(table, "largest document %s", kt_size_text(ns->largest_nbytes_out).s);

@@ -70,6 +70,8 @@ struct kt_ns_counts {
     uint64_t documents, changed, values, already, left,
         failed; /* left: values that --on-unencryptable leaves */
     uint64_t nbytes_in, nbytes_out, largest_nbytes_out;
+    /* On a server, in this run: transactions that somebody's write aborted, and the documents read again for it. */
+    uint64_t aborted, redone;
     const struct kt_path_counts *paths;
     size_t paths_count;
 };
@@ -103,7 +105,6 @@ struct kt_job_result {
     struct kt_key_counts keys; /* rewrap */
     bool has_kms;              /* a provider needs a KMS */
     struct kt_kms_counts kms;  /* then: of this run */
-    uint64_t redone; /* on a server: documents read again because somebody changed one of their batch */
     const char
         *failures_file; /* where failed documents are listed; NULL: none failed. With several: the first */
     const char *const *warnings; /* NULL-terminated */
@@ -116,7 +117,7 @@ struct kt_job_progress {
     double seconds;
     uint64_t throttled;      /* by the KMS */
     uint32_t in_flight;      /* requests to the KMS */
-    uint64_t redone;         /* as in struct kt_job_result */
+    uint64_t redone;         /* as in struct kt_ns_counts, of all namespaces */
     bool resting;            /* no transaction is open */
     const char *waiting_for; /* "KMS", "input", "output", or NULL; static */
 };
