@@ -8,7 +8,8 @@
  * anything else is a file: BSON documents back to back, or a mongodump archive (magic 6d e2 99 81), each
  * plain or inside gzip or zstd.
  *
- * Threads: a source and a sink belong to one thread each. */
+ * Threads: a source and a sink belong to one thread each, not the same one; what any thread may call says so.
+ */
 #ifndef KT_IO_STORE_H
 #define KT_IO_STORE_H
 
@@ -110,10 +111,16 @@ KT_MUST_USE enum kt_status kt_source_save(const struct kt_source *source, bson_t
 KT_MUST_USE enum kt_status kt_source_seek(struct kt_source *source, const bson_t *position,
                                           struct kt_error *err);
 
-/* A sink like the source, under a final name that must not exist (device files and pipes may; KT_E_EXISTS).
- * It grows as NAME.part, locked (KT_E_BUSY names the other process), and gets its name in kt_sink_finish
- * only. A NAME.part of an earlier run is found by kt_sink_open: kt_sink_position then gives the checkpoint
- * that it carries (NULL: none), and the caller either resumes or, with kt_sink_restart, begins anew. */
+/* A sink like the source, which must outlive it, under a final name that must not exist (device files and
+ * pipes may). It grows as NAME.part, locked, with its checkpoint in NAME.part.checkpoint, and gets its name
+ * in kt_sink_finish only; files are readable by their owner only (0600, folders 0700). A NAME.part of an
+ * earlier run is found by kt_sink_open: kt_sink_position then gives the job's document of its checkpoint
+ * (NULL: none; lives as long as the sink, or until kt_sink_restart), and the caller either resumes, after
+ * kt_source_seek, or begins anew with kt_sink_restart. Without a checkpoint kt_sink_put begins anew by
+ * itself. KT_E_EXISTS (also a NAME.part that carries no checkpoint and so is not ours), KT_E_BUSY (names the
+ * other process when it is known), KT_E_USAGE (no folder to write to, a folder to a stream, an output inside
+ * the input), KT_E_FORMAT (a damaged checkpoint, a part shorter than it), KT_E_OTHER_JOB (another version's
+ * or another kind of output), KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_sink_open(struct kt_sink **sink, const char *name, const struct kt_source *like,
                                         struct kt_error *err);
 const bson_t *kt_sink_position(const struct kt_sink *sink);
@@ -123,17 +130,21 @@ KT_MUST_USE enum kt_status kt_sink_resume(struct kt_sink *sink, struct kt_error 
 /* True for stdout, devices and pipes: nothing can be resumed, kt_sink_checkpoint does nothing. */
 bool kt_sink_is_stream(const struct kt_sink *sink);
 
-/* Writes one piece, in the source's order; bytes are piece->nbytes long or any other length after a change.
- */
+/* Writes one piece, in the source's order; bytes are piece->nbytes long or any other length after a change
+ * (whole documents still). KT_E_IO names the file and the cause (disk full, pipe closed), KT_E_NOMEM. After
+ * an error the sink can only be closed. */
 KT_MUST_USE enum kt_status kt_sink_put(struct kt_sink *sink, const struct kt_entry *entry,
                                        const struct kt_piece *piece, struct kt_span bytes,
                                        struct kt_error *err);
 
 /* Makes all that was put durable, then stores job (counts, the source's position, what the job is) together
- * with the sink's own position, atomically: after a kill at any instant one of the checkpoints is whole. */
+ * with the sink's own position, atomically: after a kill at any instant one of the checkpoints is whole. Each
+ * one ends a gzip member or zstd frame. KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_sink_checkpoint(struct kt_sink *sink, const bson_t *job, struct kt_error *err);
 
-/* Syncs, removes the checkpoint, renames. After KT_OK the final name holds the whole output. */
+/* Makes everything durable, gives it its final name and removes the checkpoint. After KT_OK the final name
+ * holds the whole output; after a kill it holds it or is not there. KT_E_EXISTS: the name has come up
+ * meanwhile (the part stays), KT_E_IO. */
 KT_MUST_USE enum kt_status kt_sink_finish(struct kt_sink *sink, struct kt_error *err);
 
 /* Closes without finishing: the part and its last checkpoint stay for the next run. NULL is accepted. With

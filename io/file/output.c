@@ -2,6 +2,7 @@
 #include "io/file/output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,9 +12,18 @@
 /* Small writes and packed bytes are gathered to this much; larger unpacked ones go out as they are. */
 #define GATHER_NBYTES ((size_t)256 << 10)
 
+/* At most this much in one write(2). Measured on ext4, Linux 6.18: one of 4 MiB costs three times the CPU of
+ * four of 1 MiB. */
+#define WRITE_NBYTES ((size_t)1 << 20)
+
+/* The disk is set to work after each of these: else all of it waits for the sync of a checkpoint (twice the
+ * time for a copy of 1 GB). */
+#define WRITEBACK_NBYTES ((uint64_t)8 << 20)
+
 struct kt_output {
     int fd;
-    uint64_t at; /* bytes handed to the kernel */
+    uint64_t at;   /* bytes handed to the kernel */
+    uint64_t sent; /* of those, on their way to the disk */
     char *label;
     struct kt_region gathered;
     size_t ngathered;
@@ -30,7 +40,7 @@ static enum kt_status write_error(const struct kt_output *out, struct kt_error *
 static enum kt_status write_out(struct kt_output *out, const uint8_t *p, size_t nbytes, struct kt_error *err)
 {
     while (nbytes > 0) {
-        ssize_t n = write(out->fd, p, nbytes);
+        ssize_t n = write(out->fd, p, nbytes < WRITE_NBYTES ? nbytes : WRITE_NBYTES);
         if (n < 0 && errno == EAGAIN) { /* a pipe that somebody else made non-blocking */
             struct pollfd wait = {.fd = out->fd, .events = POLLOUT};
             poll(&wait, 1, -1);
@@ -43,6 +53,10 @@ static enum kt_status write_out(struct kt_output *out, const uint8_t *p, size_t 
         p += n;
         nbytes -= (size_t)n;
         out->at += (uint64_t)n;
+    }
+    if (out->at - out->sent >= WRITEBACK_NBYTES) { /* an advice; pipes refuse it */
+        sync_file_range(out->fd, (off_t)out->sent, (off_t)(out->at - out->sent), SYNC_FILE_RANGE_WRITE);
+        out->sent = out->at;
     }
     return KT_OK;
 }
@@ -148,7 +162,7 @@ enum kt_status kt_output_open(struct kt_output **result, int fd, uint64_t at, en
         close(fd);
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", label);
     }
-    *out = (struct kt_output){.fd = fd, .at = at, .label = strdup(label)};
+    *out = (struct kt_output){.fd = fd, .at = at, .sent = at, .label = strdup(label)};
     if (codec != KT_CODEC_NONE)
         out->encoder = kt_encoder_new(codec);
     bool packed = out->encoder || codec == KT_CODEC_NONE;

@@ -66,6 +66,22 @@ Test(output, any_sizes_with_cuts)
     kt_buf_free(&docs);
 }
 
+/* Far beyond what is gathered, written or sent to the disk at once. */
+Test(output, large_writes)
+{
+    struct kt_buf docs = kt_documents(20, 1000003);
+    const char *path = kt_tmp_path("large");
+    struct kt_output *out = open_output(path, KT_CODEC_NONE);
+    for (size_t at = 0; at < docs.nbytes; at += 5000001) {
+        size_t left = docs.nbytes - at;
+        cr_assert_eq(kt_output_write(out, kt_span_of(docs.data + at, left < 5000001 ? left : 5000001), NULL),
+                     KT_OK);
+    }
+    cr_assert_eq(kt_output_finish(out, NULL), KT_OK);
+    expect_content(path, KT_CODEC_NONE, kt_span_of(docs.data, docs.nbytes));
+    kt_buf_free(&docs);
+}
+
 Test(output, nothing_written_is_still_a_stream)
 {
     for (enum kt_codec codec = KT_CODEC_NONE; codec <= KT_CODEC_ZSTD; codec++) {
