@@ -13,6 +13,7 @@ void kt_figures_request(struct kt_kms_loop *loop, const struct kt_kms_call *call
     int at = ms > LEAST_MS ? (int)(log(ms / LEAST_MS) / log(STEP)) : 0;
     bool token = (int)call->op == KT_KMS_I_TOKEN;
     pthread_mutex_lock(&loop->lock);
+    loop->stats.in_flight--;
     if (token) {
         loop->stats.tokens++;
     } else {

@@ -184,7 +184,6 @@ static void note(struct kt_slot *slot, enum kt_verdict verdict)
     kt_pace_result(&bucket->pace, now_ns, outcome, latency_ns,
                    (uint64_t)slot->transfer.x.retry_after_ms * MS);
     kt_figures_request(loop, slot->call, verdict == KT_V_THROTTLED, latency_ns);
-    loop->stats.in_flight--;
 }
 
 static void on_finished(struct kt_transfer *transfer)

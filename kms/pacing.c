@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kms/pacing.h"
 
+#include <math.h>
 #include <string.h>
 
 #define SECOND 1e9
 #define MS 1000000u
 #define WINDOW_FIRST 8.0
 #define WINDOW_LEAST 2.0
-#define RATE_LEAST 50.0
-#define REPLIES_TELLING 10  /* fewer say nothing about a share */
+#define RATE_LEAST 20.0
+#define REPLIES_TELLING 30 /* fewer say nothing about a share */
+#define SHARE_TELLING 0.05
 #define SHARE_HARMLESS 0.01 /* throttled replies that cost less than staying away from the quota */
-#define CUT_EVERY_NS ((uint64_t)500 * MS) /* replies to what was sent before a cut say nothing about it */
+#define CUT_EVERY_NS ((uint64_t)500 * MS)
 #define FAULTS_AWAY 8u
 #define SLOT_NS ((uint64_t)250 * MS)
 
@@ -83,7 +85,7 @@ static void turn_slots(struct kt_pace *pace, uint64_t now_ns)
     if (slot - pace->slot >= KT_PACE_SLOTS)
         pace->slot = slot - KT_PACE_SLOTS;
     for (uint64_t i = pace->slot + 1; i <= slot; i++)
-        pace->accepted[i % KT_PACE_SLOTS] = pace->refused[i % KT_PACE_SLOTS] = 0;
+        pace->accepted[i % KT_PACE_SLOTS] = 0;
     pace->slot = slot;
 }
 
@@ -96,42 +98,33 @@ static double accepted_rate(const struct kt_pace *pace, uint64_t now_ns)
     return sum / most(0.25, least(span, (double)(now_ns - pace->begun_ns) / SECOND));
 }
 
-/* Share of throttled replies in the last quarter to half second. */
-static double refused_share(const struct kt_pace *pace, double *replies)
+/* Two standard deviations of a share that is counted in so many replies. */
+static double doubt(double share, double replies)
 {
-    uint64_t now = pace->slot % KT_PACE_SLOTS, before = (pace->slot + KT_PACE_SLOTS - 1) % KT_PACE_SLOTS;
-    double refused = pace->refused[now] + pace->refused[before];
-    *replies = refused + pace->accepted[now] + pace->accepted[before];
-    return refused / *replies;
+    return 2 * sqrt(share * (1 - share) / replies);
 }
 
-/* Some services throttle at random, or because of others. What lower rates have not helped against twice is
- * taken for such noise, which is not answered until it grows. */
-static bool is_noise(struct kt_pace *pace)
+/* Some services throttle at random, or because of others: if a lower rate has not changed the share of
+ * throttled replies, that share is noise, which is not answered again until it grows. */
+static bool was_of_no_use(struct kt_pace *pace, double share, double replies)
 {
-    double replies, share = refused_share(pace, &replies);
-    pace->noise *= 0.95;
-    if (share <= pace->noise * 1.25 + SHARE_HARMLESS)
-        return true;
-    pace->no_use = share > pace->share * 0.7 && replies >= REPLIES_TELLING ? pace->no_use + 1 : 0;
-    pace->share = share;
-    if (pace->no_use <= 2)
+    bool on_trial = pace->on_trial;
+    double change = share - pace->share_before;
+    pace->on_trial = false;
+    if (!on_trial || share < SHARE_TELLING || fabs(change) > 0.3 * pace->share_before + doubt(share, replies))
         return false;
-    pace->no_use = 0;
     pace->noise = share;
+    pace->rate = pace->rate_max > 0 ? pace->rate_max : pace->rate_before;
     return true;
 }
 
-static void throttled(struct kt_pace *pace, uint64_t now_ns)
+static void cut(struct kt_pace *pace, uint64_t now_ns, double share)
 {
-    pace->refused[pace->slot % KT_PACE_SLOTS]++;
-    if (pace->cut_ns && now_ns - pace->cut_ns < CUT_EVERY_NS)
-        return;
-    pace->cut_ns = now_ns;
-    if (is_noise(pace))
-        return;
     /* Just under what it takes, so that nearly all of the quota is used; below that if it was so already. */
     double rate = accepted_rate(pace, now_ns) * 0.97;
+    pace->on_trial = true;
+    pace->rate_before = pace->rate;
+    pace->share_before = share;
     if (pace->rate > 0)
         rate = least(most(rate, pace->rate * 0.3), pace->rate * 0.97);
     pace->rate = most(rate, RATE_LEAST);
@@ -139,12 +132,30 @@ static void throttled(struct kt_pace *pace, uint64_t now_ns)
     pace->credit = least(pace->credit, 1);
 }
 
+/* Looks at the replies since the last look, when they are enough to tell. */
+static void review(struct kt_pace *pace, uint64_t now_ns, bool throttled)
+{
+    uint32_t replies = pace->taken + pace->refused;
+    uint64_t since_ns = now_ns - pace->cut_ns;
+    if (since_ns < CUT_EVERY_NS || (replies < REPLIES_TELLING && since_ns < 4 * CUT_EVERY_NS))
+        return;
+    if (!pace->on_trial && !throttled)
+        return;
+    double share = pace->refused / (double)replies;
+    pace->noise *= 0.95;
+    double expected = pace->noise * 1.25 + SHARE_HARMLESS + doubt(pace->noise, replies);
+    if (!was_of_no_use(pace, share, replies) && share > expected)
+        cut(pace, now_ns, share);
+    pace->taken = pace->refused = 0;
+    pace->cut_ns = now_ns;
+}
+
 static void note_latency(struct kt_pace *pace, uint64_t latency_ns)
 {
     double latency = (double)latency_ns;
     pace->latency_ns = pace->latency_ns > 0 ? pace->latency_ns * 0.9 + latency * 0.1 : latency;
     /* The floor drifts up slowly, so that a path that has become longer is learnt. */
-    pace->least_ns = pace->least_ns > 0 ? least(pace->least_ns * 1.0005, latency) : latency;
+    pace->least_ns = pace->least_ns > 0 ? least(pace->least_ns * 1.00005, latency) : latency;
 }
 
 static void accepted(struct kt_pace *pace, uint64_t latency_ns)
@@ -152,9 +163,11 @@ static void accepted(struct kt_pace *pace, uint64_t latency_ns)
     pace->accepted[pace->slot % KT_PACE_SLOTS]++;
     note_latency(pace, latency_ns);
     /* Queues that grow at the service, or here, are no reason to send more; nor is an unused window. */
-    if (pace->latency_ns > 4 * pace->least_ns + 5 * MS || pace->in_flight + 1 < pace->window / 2)
+    if (pace->latency_ns > 5 * pace->least_ns + 20 * MS)
+        pace->window = most(WINDOW_LEAST * 4, pace->window - 0.2);
+    if (pace->latency_ns > 2.5 * pace->least_ns + 5 * MS || pace->in_flight + 1 < pace->window / 2)
         return;
-    pace->window = least(pace->window_max, pace->window + (pace->probing ? 1 : 1 / pace->window));
+    pace->window = least(pace->window_max, pace->window + (pace->probing ? 0.5 : 1 / pace->window));
 }
 
 /* Nothing but faults: the service is away, and calls that are still fresh must not storm it. */
@@ -178,17 +191,20 @@ void kt_pace_result(struct kt_pace *pace, uint64_t now_ns, enum kt_pace_outcome 
         pace->paused_ns = now_ns + retry_after_ns;
     if (outcome != KT_PACE_FAULT)
         pace->faults = 0;
+    /* What was sent before the last cut says nothing about it. */
+    bool counts = (double)(now_ns - pace->cut_ns) > 1.5 * (double)latency_ns;
+    pace->taken += counts && outcome == KT_PACE_OK;
+    pace->refused += counts && outcome == KT_PACE_THROTTLED;
     if (outcome == KT_PACE_OK) {
         accepted(pace, latency_ns);
-    } else if (outcome == KT_PACE_THROTTLED) {
-        throttled(pace, now_ns);
-    } else {
+    } else if (outcome == KT_PACE_FAULT) {
         /* Half a place each: a window full of faults halves it, single ones hardly matter. */
         pace->probing = false;
         pace->window = most(WINDOW_LEAST, pace->window - 0.5);
         hold_off(pace, now_ns);
     }
-    pace->window = least(pace->window, pace->window_max);
+    pace->window = least(most(pace->window, 1), pace->window_max);
+    review(pace, now_ns, outcome == KT_PACE_THROTTLED);
 }
 
 uint64_t kt_pace_backoff_ns(uint32_t faults, uint64_t random)

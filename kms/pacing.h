@@ -20,14 +20,16 @@ struct kt_pace {
     double add;                /* what the rate gains per second */
     uint64_t credit_ns, paused_ns, cut_ns, begun_ns;
     double latency_ns, least_ns; /* smoothed; the lowest of late */
-    bool probing;                /* no fault met yet: the window doubles each round trip */
+    bool probing;                /* no fault met yet: the window grows by half each round trip */
     uint32_t in_flight;
     uint32_t faults; /* since the last reply that was none */
-    uint64_t slot;   /* replies of the last second, by quarter */
-    uint32_t accepted[KT_PACE_SLOTS], refused[KT_PACE_SLOTS];
-    double noise;    /* the share of throttled replies that no lower rate has helped against */
-    double share;    /* of throttled replies, at the last cut */
-    uint32_t no_use; /* cuts in a row that have not helped */
+    uint64_t slot;   /* accepted requests of the last second, by quarter */
+    uint32_t accepted[KT_PACE_SLOTS];
+    /* since the rate was last looked at */
+    uint32_t taken, refused;
+    bool on_trial; /* it was cut then, and the replies since show what that was good for */
+    double rate_before, share_before;
+    double noise; /* share of throttled replies that lower rates do not help against */
 };
 
 /* rate 0: no ceiling. */

@@ -207,7 +207,7 @@ struct load {
     uint8_t *deks, *opened, *wraps[2];
     uint32_t *nbytes[2];
     size_t count, failed;
-    const char *message;
+    char message[512];
 };
 
 #define WRAP_ROOM 800
@@ -234,7 +234,7 @@ static double phase(struct load *load, enum kt_kms_op op, struct kt_kms_account 
             load->nbytes[to][i] = call->out_nbytes;
         if (call->error.status != KT_OK) {
             load->failed++;
-            load->message = strdup(call->error.message);
+            memcpy(load->message, call->error.message, sizeof load->message);
         }
     }
     return seconds;
@@ -267,7 +267,14 @@ static void do_load(const bson_iter_t *step, bson_t *result)
         equal += CRYPTO_memcmp(load.deks + 96 * i, load.opened + 96 * i, 96) == 0;
     BSON_APPEND_INT64(result, "failed", (int64_t)load.failed);
     BSON_APPEND_INT64(result, "equal", (int64_t)equal);
-    BSON_APPEND_UTF8(result, "message", load.message ? load.message : "");
+    BSON_APPEND_UTF8(result, "message", load.message);
+    free(load.calls);
+    free(load.deks);
+    free(load.opened);
+    for (int i = 0; i < 2; i++) {
+        free(load.wraps[i]);
+        free(load.nbytes[i]);
+    }
 }
 
 static void put_stats(bson_t *output)

@@ -133,7 +133,7 @@ Test(pacing, noise_does_not_starve_it)
     struct service s = {.latency_ns = 25 * MS, .noise = 20, .faults = 8, .then_ns = SECOND, .random = 7};
     kt_pace_init(&pace, 256, 0, SECOND);
     run(&pace, &s, SECOND, 61 * (uint64_t)SECOND);
-    cr_expect_geq(s.accepted, 60 * 100, "%lu", (unsigned long)s.accepted);
+    cr_expect_geq(s.accepted, 60 * 400, "%lu", (unsigned long)s.accepted);
 }
 
 Test(pacing, follows_a_quota_that_changes)

@@ -110,6 +110,21 @@ class Servers:
     def gcp(self, *args):
         return self.script("gcp", *args)
 
+    def fast(self, **options):
+        """The responder for load tests (fast_kms.c); its figures come from end_fast."""
+        program = os.path.join(os.environ.get("KEYTURN_BUILD", os.path.join(ROOT, "build/release")), "tests/kms/fast_kms")
+        given = [f"{name}={value}" for name, value in options.items()]
+        return self.spawn("fast", [program, f"{self.certs}/server.pem", *given])["port"]
+
+    def end_fast(self):
+        """Stops the last process, the fast responder, and returns what it counted."""
+        process = self.processes.pop()
+        process.terminate()
+        figures = json.loads(process.stdout.readline())
+        process.stdout.close()
+        process.wait()
+        return figures
+
     def kmip(self):
         return self.script("kmip", self.certs, self.folder, python=SYSTEM)
 

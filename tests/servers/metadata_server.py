@@ -3,7 +3,7 @@
 it is sent. Prints {port}; GET /count tells the requests by path.
 
 metadata_server.py CONFIG    JSON: {"aws": {AccessKeyId, SecretAccessKey, Token}, "seconds": N, "authorization": TEXT,
-                                    "azureToken": TEXT, "gcpToken": TEXT}
+                                    "expiring": true (the token says when), "azureToken": TEXT, "gcpToken": TEXT}
 """
 import collections
 import datetime
@@ -33,7 +33,10 @@ class Handler(BaseHTTPRequestHandler):
     def aws(self):
         seconds = CONFIG.get("seconds", 3600)
         until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-        return {**CONFIG["aws"], "Code": "Success", "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        until = until.replace(microsecond=0)
+        # What fast_kms reads: the time after which it refuses the token.
+        expiring = {"Token": f"exp-{int(until.timestamp() * 1000)}"} if CONFIG.get("expiring") else {}
+        return {**CONFIG["aws"], **expiring, "Code": "Success", "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def do_PUT(self):
         counts[self.path] += 1
