@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct kt_filter {
-    bson_t doc;
+    bson_t *doc; /* libbson's own allocation: a bson_t is aligned to 128 bytes */
 };
 
 static bool is_operator(const bson_iter_t *iter)
@@ -86,7 +86,7 @@ enum kt_status kt_filter_new(struct kt_filter **out, struct kt_span filter_bson,
     struct kt_filter *filter = malloc(sizeof *filter);
     if (!filter)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
-    bson_copy_to(&view, &filter->doc);
+    filter->doc = bson_copy(&view);
     *out = filter;
     return KT_OK;
 }
@@ -95,7 +95,7 @@ void kt_filter_free(struct kt_filter *filter)
 {
     if (!filter)
         return;
-    bson_destroy(&filter->doc);
+    bson_destroy(filter->doc);
     free(filter);
 }
 
@@ -186,7 +186,7 @@ bool kt_filter_matches(const struct kt_filter *filter, struct kt_span doc)
 {
     bson_t view;
     bson_iter_t iter;
-    if (!bson_init_static(&view, doc.data, doc.nbytes) || !bson_iter_init(&iter, &filter->doc))
+    if (!bson_init_static(&view, doc.data, doc.nbytes) || !bson_iter_init(&iter, filter->doc))
         return false;
     while (bson_iter_next(&iter)) {
         if (!holds(&view, &iter))
