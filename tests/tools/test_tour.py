@@ -254,19 +254,22 @@ class Running(ProgramTest):
         config = {"keyVault": "keyvault.bson", "schemaMap": "schema.json", "kmsProviders": json.loads(text)["kmsProviders"]}
         self.write("demo/inside.json", json.dumps(config))
         secrets = [provider["key"].encode() for provider in config["kmsProviders"].values()]
-        for how in [{}, {"env": {"MY_KMS": text}}, {"config": "demo/inside.json"}]:
+        ways = [{}, {"env": {"MY_KMS": text}}, {"config": "demo/inside.json"}]
+        with open(PROGRAM, "rb") as program:
+            if b"__asan_init" in program.read():
+                del ways[1]  # AddressSanitizer keeps a copy of the environment
+        for how in ways:
             with self.subTest(how=list(how)):
                 providers = ["--kms-providers", "env:MY_KMS"] if "env" in how else []
                 process = self.start("--to", "/dev/null", *providers, **how)
                 self.assertIn("documents", self.progress(process))
                 memory = b"\0".join(self.readable_memory(process.pid))
-                self.assertIn(b"shop.customers", memory)
-                for secret in secrets:
-                    self.assertNotIn(secret[:32], memory)
-                    self.assertNotIn(secret[-32:], memory)
                 process.kill()
                 process.communicate()
                 self.pipe.close()
+                self.assertTrue(b"shop.customers" in memory)
+                for secret in secrets:
+                    self.assertFalse(secret[:32] in memory or secret[-32:] in memory, how)
 
 
 if __name__ == "__main__":
