@@ -27,7 +27,6 @@ static enum kt_status judge(struct kt_job *job, struct kt_job_batch *batch, stru
     struct kt_path_counts *path = op->rule == KT_NO_RULE ? NULL : &batch->counts.paths[op->rule];
     struct kt_payload payload;
     bool broken = false;
-    const char *why;
     if (op->action != KT_KEEP)
         return KT_OK;
     if (!kt_op_payload(batch, op, &payload, &broken)) {
@@ -41,8 +40,7 @@ static enum kt_status judge(struct kt_job *job, struct kt_job_batch *batch, stru
         return KT_OK;
     if (path)
         path->no_key++;
-    kt_key_table_failure(job->table, op->key, &why);
-    return kt_batch_fail_doc(batch, doc, at, "%s", why);
+    return kt_fields_no_key(job, batch, doc, at);
 }
 
 static enum kt_status judge_all(struct kt_job *job, struct kt_job_batch *batch)

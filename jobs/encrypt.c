@@ -73,7 +73,6 @@ static enum kt_status decide(const struct kt_job *job, struct kt_job_batch *batc
 {
     uint32_t at = (uint32_t)(op - batch->ops.v);
     struct kt_payload payload;
-    const char *why;
     if (op->algorithm == KT_ARRAY_IN_PATH)
         return kt_batch_fail_doc(batch, doc, at, "an array stands where the schema has an embedded document");
     if (op->algorithm == KT_PATH_UNDECIDED)
@@ -85,10 +84,8 @@ static enum kt_status decide(const struct kt_job *job, struct kt_job_batch *batc
                                  "the key's name, keyId %s, leads to no string in this document",
                                  kt_schema_pointer(batch->ns->schema, rule->pointer));
     }
-    if (kt_key_table_state(job->table, op->key) != KT_KEY_READY) {
-        kt_key_table_failure(job->table, op->key, &why);
-        return kt_batch_fail_doc(batch, doc, at, "%s", why);
-    }
+    if (kt_key_table_state(job->table, op->key) != KT_KEY_READY)
+        return kt_fields_no_key(job, batch, doc, at);
     op->key = kt_key_table_key(job->table, op->key);
     if (kt_op_payload(batch, op, &payload, NULL))
         return decide_payload(job, batch, doc, op, &payload);

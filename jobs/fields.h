@@ -15,6 +15,11 @@
 KT_MUST_USE enum kt_status kt_fields_begin(struct kt_job *job, struct kt_worker *worker,
                                            struct kt_job_batch *batch, bool rule_keys, bool *parked);
 
+/* The key of this op FAILED: its document fails with the reason. When it was the KMS that could not be
+ * reached, no document is to blame, and the job ends (batch->error). */
+KT_MUST_USE enum kt_status kt_fields_no_key(const struct kt_job *job, struct kt_job_batch *batch,
+                                            struct kt_doc *doc, uint32_t op);
+
 /* The op's value as a payload. */
 bool kt_op_payload(const struct kt_job_batch *batch, const struct kt_op *op, struct kt_payload *payload,
                    bool *broken);

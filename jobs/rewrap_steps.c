@@ -9,10 +9,6 @@
 #include "jobs/only.h"
 #include "jobs/rewrap.h"
 
-/* Keys proven per CMK when each proof takes a request: the first ones, and then one in a hundred. */
-#define PROOFS_FIRST 10
-#define PROOFS_EVERY 100
-
 enum step { STEP_NONE, STEP_OPEN, STEP_MAKE, STEP_PROVE };
 
 /* What is asked of a strategy. */
@@ -104,8 +100,7 @@ static bool is_proven(struct kt_rewrap_key *key)
     bool asks = to->strategy->unwrap_asks && to->strategy->unwrap_asks(to->strategy, kt_cmk_stored(to));
     if (!asks && !key->from->reencrypts)
         return true;
-    uint64_t seen = atomic_fetch_add(&key->from->seen, 1);
-    return seen < PROOFS_FIRST || seen % PROOFS_EVERY == 0;
+    return kt_rewrap_in_sample(atomic_fetch_add(&key->from->seen, 1));
 }
 
 static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, struct kt_rewrap_batch *own,
@@ -129,6 +124,7 @@ static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, s
         return fail_key(batch, doc, key.from->why);
     key.to = key.from->to;
     key.prove = is_proven(&key);
+    batch->counts.keys.sampled += key.prove;
     return add_key(own, &key);
 }
 
@@ -286,6 +282,11 @@ static enum kt_status take_answer(struct kt_job_batch *batch, struct kt_rewrap_b
         key->status = KT_E_KEY;
         reason = "the new wrap opened to other bytes than the old one; it was not used";
     }
+    /* A KMS that cannot be reached, or a stop, is no fault of this key: the job ends here and goes on later.
+     */
+    enum kt_category category = kt_status_category(key->status);
+    if (category == KT_CAT_RETRY || category == KT_CAT_STOP || category == KT_CAT_INTERNAL)
+        return kt_fail(&batch->error, key->status, "%s", reason);
     if (key->status != KT_OK)
         return fail_key(batch, key->doc, reason);
     batch->counts.keys.proven += own->step == STEP_PROVE;
@@ -323,7 +324,7 @@ enum kt_status kt_rewrap_batch_advance(struct kt_job *job, struct kt_worker *wor
     if (!own)
         return kt_fail(&batch->error, KT_E_NOMEM, "locked memory ran out");
     enum kt_status status = batch->planned ? KT_OK : plan(job, batch, own);
-    if (job->options.dry_run)
+    if (job->options.dry_run || ((const struct kt_rewrap *)job->state)->doomed)
         return status;
     while (status == KT_OK) {
         status = take_answers(batch, own);
