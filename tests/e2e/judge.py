@@ -57,15 +57,18 @@ class Judge:
         with self.crypt.decryption_context(document) as context:
             return run_state_machine(context, self.keys)
 
+    def explicit(self, wrapped, key_id, deterministic):
+        """Explicit encryption as drivers do it: {v: value} to {v: sealed value}, as bytes."""
+        algorithm = "AEAD_AES_256_CBC_HMAC_SHA_512-" + ("Deterministic" if deterministic else "Random")
+        with self.crypt.explicit_encryption_context(wrapped, ExplicitEncryptOpts(algorithm, key_id)) as context:
+            return run_state_machine(context, self.keys)
+
     def encrypt(self, kind, value, key_id, deterministic):
         """A value's payload."""
-        algorithm = "AEAD_AES_256_CBC_HMAC_SHA_512-" + ("Deterministic" if deterministic else "Random")
-        wrapped = rawbson.document(("v", kind, value))
-        with self.crypt.explicit_encryption_context(wrapped, ExplicitEncryptOpts(algorithm, key_id)) as context:
-            made = run_state_machine(context, self.keys)
+        made = self.explicit(rawbson.document(("v", kind, value)), key_id, deterministic)
         return rawbson.fields(made)["v"][1][5:]
 
     def rewrap(self, provider):
         """libmongocrypt's own rewrap of every key: the bytes of {v: [{_id, keyMaterial, masterKey}]}."""
-        with self.crypt.rewrap_many_data_key_context(bson.encode({}), provider, None) as context:
+        with self.crypt.rewrap_many_data_key_context({}, provider, None) as context:
             return run_state_machine(context, self.keys)
