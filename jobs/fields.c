@@ -16,14 +16,24 @@ static enum kt_status broken_document(struct kt_job_batch *batch, const struct k
                    (unsigned long long)(batch->piece.at + doc->at), fault->at - doc->at, fault->what);
 }
 
+enum kt_status kt_fields_key_outage(const struct kt_job *job, struct kt_job_batch *batch, uint32_t key)
+{
+    const char *why;
+    enum kt_status status = key == KT_NO_KEY ? KT_OK : kt_key_table_failure(job->table, key, &why);
+    enum kt_category category = kt_status_category(status);
+    bool outage = category == KT_CAT_RETRY || category == KT_CAT_STOP || category == KT_CAT_INTERNAL;
+    return outage ? kt_fail(&batch->error, status, "%s", why) : KT_OK;
+}
+
 enum kt_status kt_fields_no_key(const struct kt_job *job, struct kt_job_batch *batch, struct kt_doc *doc,
                                 uint32_t op)
 {
     const char *why;
-    enum kt_status status = kt_key_table_failure(job->table, batch->ops.v[op].key, &why);
-    enum kt_category category = kt_status_category(status);
-    if (category == KT_CAT_RETRY || category == KT_CAT_STOP || category == KT_CAT_INTERNAL)
-        return kt_fail(&batch->error, status, "%s", why);
+    uint32_t key = batch->ops.v[op].key;
+    enum kt_status status = kt_fields_key_outage(job, batch, key);
+    if (status != KT_OK)
+        return status;
+    kt_key_table_failure(job->table, key, &why);
     return kt_batch_fail_doc(batch, doc, op, "%s", why);
 }
 

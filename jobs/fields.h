@@ -15,8 +15,12 @@
 KT_MUST_USE enum kt_status kt_fields_begin(struct kt_job *job, struct kt_worker *worker,
                                            struct kt_job_batch *batch, bool rule_keys, bool *parked);
 
-/* The key of this op FAILED: its document fails with the reason. When it was the KMS that could not be
- * reached, no document is to blame, and the job ends (batch->error). */
+/* KT_OK, unless the key FAILED because the KMS could not be reached: then no document is to blame, and the
+ * job ends (batch->error). */
+KT_MUST_USE enum kt_status kt_fields_key_outage(const struct kt_job *job, struct kt_job_batch *batch,
+                                                uint32_t key);
+
+/* The key of this op FAILED: its document fails with the reason, or the job ends as above. */
 KT_MUST_USE enum kt_status kt_fields_no_key(const struct kt_job *job, struct kt_job_batch *batch,
                                             struct kt_doc *doc, uint32_t op);
 

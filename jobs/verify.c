@@ -35,6 +35,9 @@ static enum kt_status judge(struct kt_job *job, struct kt_job_batch *batch, stru
                          "looks encrypted, but its length cannot be right");
         return found(job, batch, doc, at, &path->plaintext, "plaintext");
     }
+    enum kt_status status = kt_fields_key_outage(job, batch, op->key);
+    if (status != KT_OK)
+        return status;
     if (op->key == KT_NO_KEY || kt_key_table_state(job->table, op->key) != KT_KEY_READY)
         return found(job, batch, doc, at, &path->no_key, "the key that the schema names is not to be had");
     op->key = kt_key_table_key(job->table, op->key);
