@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "common/clock.h"
 #include "kms/loop.h"
 
 #define MS 1000000u
-#define EXPIRED_MAX 4 /* refusals of fresh tokens in a row before they are believed */
+#define EXPIRED_MAX 4 /* refusals of tokens, each fresher than the last, before they are believed */
 #define GARBAGE_MAX 8 /* replies in a row that nobody can read */
-#define KMIP_LINKS 16u
-#define METADATA_MS 2000u
 
 static uint64_t next_random(struct kt_kms_loop *loop)
 {
@@ -133,7 +130,7 @@ static void renew(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_
     bool renewable = token && kt_asset_renewable(token);
     if (token)
         kt_asset_expire(token, slot->generation);
-    if (renewable && call->loop.faults < EXPIRED_MAX)
+    if (renewable && call->loop.expired++ < EXPIRED_MAX)
         repeat(loop, call);
     else
         kt_flow_end(loop, call);
@@ -159,14 +156,6 @@ static void settle(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt
     default:
         kt_flow_end(loop, call);
     }
-}
-
-static void free_slot(struct kt_slot *slot)
-{
-    kt_exchange_reset(&slot->transfer.x);
-    slot->call = NULL;
-    slot->next_free = slot->loop->free_slots;
-    slot->loop->free_slots = slot;
 }
 
 static void note(struct kt_slot *slot, enum kt_verdict verdict)
@@ -200,58 +189,8 @@ static void on_finished(struct kt_transfer *transfer)
     if (verdict == KT_V_FAULT || verdict == KT_V_THROTTLED || verdict == KT_V_EXPIRED)
         kt_log(loop->options.log, KT_LOG_DEBUG, "repeating: %s", call->error.message);
     struct kt_slot was = {.token = slot->token, .generation = slot->generation};
-    free_slot(slot);
+    kt_slot_free(slot);
     settle(loop, call, &was, verdict);
-}
-
-static struct kt_slot *take_slot(struct kt_kms_loop *loop)
-{
-    struct kt_slot *slot = loop->free_slots;
-    if (slot) {
-        loop->free_slots = slot->next_free;
-        return slot;
-    }
-    if (loop->slots_count == loop->slots_max || !(slot = calloc(1, sizeof *slot)))
-        return NULL;
-    slot->loop = loop;
-    slot->transfer.finished = on_finished;
-    kt_exchange_init(&slot->transfer.x, loop->options.secmem);
-    loop->slots[loop->slots_count++] = slot;
-    return slot;
-}
-
-void kt_slots_free(struct kt_kms_loop *loop)
-{
-    for (uint32_t i = 0; i < loop->slots_count; i++) {
-        kt_transfer_free(loop->http, &loop->slots[i]->transfer);
-        free(loop->slots[i]);
-    }
-    loop->slots_count = 0;
-    loop->free_slots = NULL;
-}
-
-static struct kt_kmip_pool *pool_of(struct kt_kms_loop *loop, struct kt_bucket *bucket,
-                                    struct kt_account *account, const struct kt_cmk *cmk)
-{
-    if (!bucket->pool) {
-        uint32_t links = loop->options.concurrency < KMIP_LINKS ? loop->options.concurrency : KMIP_LINKS;
-        bucket->pool = kt_kmip_pool_new(loop->http, loop->epoll_fd, kt_account_endpoint(account, cmk),
-                                        &account->tls, links, loop->options.attempt_ms, loop->options.secmem);
-    }
-    return bucket->pool;
-}
-
-static bool carry(struct kt_kms_loop *loop, struct kt_slot *slot, struct kt_account *account,
-                  const struct kt_cmk *cmk)
-{
-    bool kmip = cmk->kms == KT_KMS_KMIP;
-    struct kt_kmip_pool *pool = kmip ? pool_of(loop, slot->bucket, account, cmk) : NULL;
-    slot->transfer.tls = &account->tls;
-    slot->transfer.timeout_ms = slot->transfer.x.metadata ? METADATA_MS : loop->options.attempt_ms;
-    slot->sent_ns = kt_clock_ns();
-    if (kmip && pool)
-        kt_kmip_send(pool, &slot->transfer);
-    return kmip ? pool != NULL : kt_http_send(loop->http, &slot->transfer);
 }
 
 static void send_call(struct kt_kms_loop *loop, struct kt_bucket *bucket, struct kt_kms_call *call,
@@ -265,7 +204,7 @@ static void send_call(struct kt_kms_loop *loop, struct kt_bucket *bucket, struct
     if (!call->loop.started_ns)
         call->loop.started_ns = kt_clock_ns();
     enum kt_verdict verdict = kt_step_build(loop, call, slot, cmk);
-    if (verdict == KT_V_SEND && !carry(loop, slot, account, cmk))
+    if (verdict == KT_V_SEND && !kt_slot_send(loop, slot, account, cmk))
         verdict = kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_NETWORK, "memory ran out");
     if (verdict == KT_V_SEND) {
         call->attempts++;
@@ -276,7 +215,7 @@ static void send_call(struct kt_kms_loop *loop, struct kt_bucket *bucket, struct
         return;
     }
     struct kt_slot was = {.token = token, .generation = slot->generation};
-    free_slot(slot);
+    kt_slot_free(slot);
     settle(loop, call, &was, verdict);
 }
 
@@ -293,7 +232,7 @@ static bool dispatch(struct kt_kms_loop *loop, struct kt_bucket *bucket)
         return true;
     }
     struct kt_asset *token = kt_step_token(loop, call, account, &cmk, &none);
-    struct kt_slot *slot = take_slot(loop);
+    struct kt_slot *slot = kt_slot_take(loop, on_finished);
     if (!slot)
         return false;
     kt_list_pop(&bucket->queue);
@@ -304,7 +243,7 @@ static bool dispatch(struct kt_kms_loop *loop, struct kt_bucket *bucket)
         send_call(loop, bucket, call, account, &cmk, token, slot);
         return true;
     }
-    free_slot(slot);
+    kt_slot_free(slot);
     if (state == KT_ASSET_FAILED) {
         call->error = token ? token->error : (struct kt_error){KT_E_NOMEM, "memory ran out"};
         call->reason = token ? token->reason : KT_KMS_R_NETWORK;
@@ -339,33 +278,12 @@ uint64_t kt_flow_pump(struct kt_kms_loop *loop, uint64_t now_ns)
     return due_ns < wake_ns ? due_ns : wake_ns;
 }
 
-static void drop_in_flight(struct kt_kms_loop *loop, struct kt_call_list *out)
-{
-    for (struct kt_bucket *b = loop->buckets; b; b = b->next) {
-        kt_kmip_pool_free(b->pool);
-        b->pool = NULL;
-        b->pace.in_flight = 0;
-        kt_list_move(&b->queue, out);
-    }
-    for (uint32_t i = 0; i < loop->slots_count; i++) {
-        struct kt_slot *slot = loop->slots[i];
-        if (!slot->call)
-            continue;
-        kt_http_drop(loop->http, &slot->transfer);
-        kt_list_push(out, slot->call);
-        free_slot(slot);
-    }
-    pthread_mutex_lock(&loop->lock);
-    loop->stats.in_flight = 0;
-    pthread_mutex_unlock(&loop->lock);
-}
-
 void kt_flow_cancel(struct kt_kms_loop *loop)
 {
     struct kt_call_list all = {0};
     for (struct kt_kms_call *call; (call = kt_delay_take(loop, UINT64_MAX));)
         kt_list_push(&all, call);
-    drop_in_flight(loop, &all);
+    kt_slots_drop(loop, &all);
     for (struct kt_asset *a = loop->assets; a; a = a->next)
         kt_asset_cancel(a, &all);
     for (struct kt_kms_call *call; (call = kt_list_pop(&all));)

@@ -137,7 +137,7 @@ bool kt_asset_renewable(const struct kt_asset *asset);
 void kt_asset_settle(struct kt_kms_loop *loop, struct kt_asset *asset);
 void kt_asset_cancel(struct kt_asset *asset, struct kt_call_list *out);
 
-/* steps.c: what each operation of each provider asks for and makes of replies. */
+/* steps.c: what each operation of each provider needs before it asks. */
 enum kt_verdict kt_step_check(struct kt_kms_call *call, struct kt_account *account, struct kt_cmk *cmk);
 bool kt_step_bucket(struct kt_kms_call *call, struct kt_account *account, const struct kt_cmk *cmk, char *out,
                     size_t nbytes);
@@ -147,6 +147,10 @@ enum kt_verdict kt_step_local(struct kt_kms_loop *loop, struct kt_kms_call *call
 /* The token that a call's requests carry; *none when they carry none; NULL: memory ran out. */
 struct kt_asset *kt_step_token(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_account *account,
                                const struct kt_cmk *cmk, bool *none);
+enum kt_verdict kt_step_no_memory(struct kt_kms_call *call);
+const char *kt_step_version_at(const struct kt_asset *versions, uint32_t index);
+
+/* step_requests.c */
 enum kt_verdict kt_step_build(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_slot *slot,
                               const struct kt_cmk *cmk);
 enum kt_verdict kt_step_parse(struct kt_kms_call *call, struct kt_slot *slot, const struct kt_cmk *cmk);
@@ -158,6 +162,16 @@ void kt_flow_end(struct kt_kms_loop *loop, struct kt_kms_call *call);
 /* Sends what may be sent; returns when to come again. */
 uint64_t kt_flow_pump(struct kt_kms_loop *loop, uint64_t now_ns);
 void kt_flow_cancel(struct kt_kms_loop *loop);
+
+/* slots.c */
+/* NULL: concurrency's ceiling is reached, or memory ran out. */
+struct kt_slot *kt_slot_take(struct kt_kms_loop *loop, void (*finished)(struct kt_transfer *transfer));
+void kt_slot_free(struct kt_slot *slot);
+/* False: memory ran out. */
+bool kt_slot_send(struct kt_kms_loop *loop, struct kt_slot *slot, struct kt_account *account,
+                  const struct kt_cmk *cmk);
+/* All calls that are under way or queued, without an answer. */
+void kt_slots_drop(struct kt_kms_loop *loop, struct kt_call_list *out);
 void kt_slots_free(struct kt_kms_loop *loop);
 
 /* figures.c */

@@ -74,7 +74,7 @@ static enum kt_verdict pass_through(struct kt_kms_call *call)
     return KT_V_DONE;
 }
 
-static enum kt_verdict no_memory(struct kt_kms_call *call)
+enum kt_verdict kt_step_no_memory(struct kt_kms_call *call)
 {
     call->reason = KT_KMS_R_NETWORK;
     kt_fail(&call->error, KT_E_NOMEM, "memory ran out");
@@ -87,7 +87,7 @@ static enum kt_verdict need(struct kt_kms_loop *loop, struct kt_kms_call *call, 
 {
     *asset = kt_loop_asset(loop, kind, account, name, call->master_key);
     if (!*asset)
-        return no_memory(call);
+        return kt_step_no_memory(call);
     switch (kt_asset_need(loop, *asset, call)) {
     case KT_ASSET_READY:
         return KT_V_DONE;
@@ -100,20 +100,12 @@ static enum kt_verdict need(struct kt_kms_loop *loop, struct kt_kms_call *call, 
     }
 }
 
-static const char *version_at(const struct kt_asset *asset, uint32_t index)
+const char *kt_step_version_at(const struct kt_asset *versions, uint32_t index)
 {
-    const char *at = (const char *)asset->versions.data, *end = at + asset->versions.nbytes;
+    const char *at = (const char *)versions->versions.data, *end = at + versions->versions.nbytes;
     for (; at < end && index > 0; index--)
         at += strlen(at) + 1;
     return at < end ? at : NULL;
-}
-
-static struct kt_asset *versions_of(struct kt_kms_loop *loop, struct kt_kms_call *call,
-                                    struct kt_account *account, const struct kt_cmk *cmk)
-{
-    char name[900];
-    snprintf(name, sizeof name, "%s/%s", cmk->vault, cmk->name);
-    return kt_loop_asset(loop, KT_ASSET_AZURE_VERSIONS, account, name, call->master_key);
 }
 
 /* Step 0 of a versionless unwrap asks for the current version, step n for the n-th of the list. */
@@ -129,7 +121,7 @@ static enum kt_verdict azure_unwrap(struct kt_kms_loop *loop, struct kt_kms_call
     enum kt_verdict verdict = need(loop, call, account, KT_ASSET_AZURE_VERSIONS, name, &asset);
     if (verdict != KT_V_DONE)
         return verdict;
-    if (version_at(asset, call->loop.step - 1))
+    if (kt_step_version_at(asset, call->loop.step - 1))
         return KT_V_SEND;
     call->error = refused;
     return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CIPHERTEXT,
@@ -219,154 +211,4 @@ struct kt_asset *kt_step_token(struct kt_kms_loop *loop, struct kt_kms_call *cal
     if (token)
         memcpy(token->cred.audience, audience, sizeof audience);
     return token;
-}
-
-/* The account's own document, or what the program's callback supplies for an empty one. */
-static bool open_document(struct kt_kms_loop *loop, struct kt_asset *asset)
-{
-    const struct kt_kms_account *config = asset->account->config;
-    struct kt_span document = config->credentials, supplied;
-    asset->supplied_until_ms = 0;
-    if (document.nbytes <= 5 && loop->options.credentials &&
-        loop->options.credentials(loop->options.credentials_context, config->id, &supplied,
-                                  &asset->supplied_until_ms)) {
-        kt_secbuf_reset(&asset->supplied);
-        kt_secbuf_span(&asset->supplied, supplied);
-        document = kt_secbuf_get(&asset->supplied);
-    }
-    return kt_doc_view(document, &asset->cred.document);
-}
-
-static enum kt_verdict build_token(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_exchange *x)
-{
-    struct kt_asset *asset = call->loop.asset;
-    struct kt_cred *cred = &asset->cred;
-    if (!cred->source && (!open_document(loop, asset) || !kt_cred_choose(cred)))
-        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS, "%s", kt_cred_missing_text(cred->kms));
-    cred->now_ms = kt_clock_utc_ms();
-    enum kt_verdict verdict = cred->source->build(cred, call, x, &asset->fresh);
-    if (verdict == KT_V_DONE && asset->supplied_until_ms)
-        kt_token_lives(&asset->fresh, cred->now_ms, asset->supplied_until_ms - cred->now_ms);
-    return verdict;
-}
-
-static enum kt_verdict build_new_kek(struct kt_kms_loop *loop, struct kt_kms_call *call,
-                                     const struct kt_cmk *cmk, struct kt_exchange *x)
-{
-    uint8_t *secret = kt_secmem_alloc(loop->options.secmem, KT_KMIP_KEK_NBYTES);
-    enum kt_verdict verdict = KT_V_FINAL;
-    if (secret && RAND_priv_bytes(secret, KT_KMIP_KEK_NBYTES) == 1)
-        verdict = kt_kmip_build_new(call, cmk, kt_span_of(secret, KT_KMIP_KEK_NBYTES), x);
-    else
-        no_memory(call);
-    kt_secmem_free(loop->options.secmem, secret);
-    return verdict;
-}
-
-static const char *azure_version(const struct kt_kms_call *call, struct kt_asset *versions,
-                                 const struct kt_cmk *cmk)
-{
-    return cmk->version || call->loop.step == 0 || !versions ? cmk->version
-                                                             : version_at(versions, call->loop.step - 1);
-}
-
-static enum kt_verdict build_azure(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_slot *slot,
-                                   const struct kt_cmk *cmk)
-{
-    struct kt_exchange *x = &slot->transfer.x;
-    const struct kt_token *token = &slot->token->token;
-    struct kt_asset *asset = call->loop.asset;
-    if ((int)call->op == KT_KMS_I_AZURE_VERSIONS) {
-        if (asset->link.nbytes == 0)
-            kt_secbuf_reset(&asset->versions);
-        return kt_azure_build_versions(call, cmk, token, &asset->link, x);
-    }
-    if ((int)call->op == KT_KMS_I_AZURE_KEY || call->op == KT_KMS_RESOLVE)
-        return kt_azure_build_key(call, cmk, token, x);
-    struct kt_asset *versions = call->loop.step ? versions_of(loop, call, slot->token->account, cmk) : NULL;
-    return kt_azure_build(call, cmk, azure_version(call, versions, cmk), token, x);
-}
-
-enum kt_verdict kt_step_build(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_slot *slot,
-                              const struct kt_cmk *cmk)
-{
-    struct kt_exchange *x = &slot->transfer.x;
-    enum kt_verdict verdict;
-    if ((int)call->op == KT_KMS_I_TOKEN)
-        verdict = build_token(loop, call, x);
-    else if (cmk->kms == KT_KMS_AWS)
-        verdict = kt_aws_build(call, cmk, &slot->token->token, x);
-    else if (cmk->kms == KT_KMS_GCP)
-        verdict = kt_gcp_build(call, cmk, &slot->token->token, x);
-    else if (cmk->kms == KT_KMS_AZURE)
-        verdict = build_azure(loop, call, slot, cmk);
-    else if ((int)call->op == KT_KMS_I_KMIP_KEK)
-        verdict = kt_kmip_build_get(call, cmk, x);
-    else if (call->op == KT_KMS_RESOLVE)
-        verdict = build_new_kek(loop, call, cmk, x);
-    else
-        verdict = kt_kmip_build(call, cmk, x);
-    if (verdict == KT_V_SEND && !kt_exchange_built(x))
-        return kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_NETWORK, "locked memory ran out");
-    return verdict;
-}
-
-static enum kt_verdict parse_token(struct kt_kms_call *call, struct kt_exchange *x)
-{
-    struct kt_asset *asset = call->loop.asset;
-    asset->cred.now_ms = kt_clock_utc_ms();
-    enum kt_verdict verdict = asset->cred.source->parse(&asset->cred, call, x, &asset->fresh);
-    if (verdict == KT_V_FAULT && x->metadata && call->attempts >= 3)
-        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS, "%s (%.60s)",
-                              kt_cred_missing_text(asset->cred.kms), x->problem);
-    return verdict;
-}
-
-static enum kt_verdict parse_azure(struct kt_kms_call *call, struct kt_slot *slot, const struct kt_cmk *cmk)
-{
-    const struct kt_exchange *x = &slot->transfer.x;
-    struct kt_asset *asset = call->loop.asset;
-    if ((int)call->op == KT_KMS_I_AZURE_VERSIONS)
-        return kt_azure_parse_versions(call, cmk, x, &asset->versions, &asset->link);
-    if ((int)call->op == KT_KMS_I_AZURE_KEY) {
-        EVP_PKEY_free(asset->public_key);
-        return kt_azure_parse_key(call, cmk, x, &asset->public_key);
-    }
-    if (call->op == KT_KMS_RESOLVE)
-        return kt_azure_parse_resolve(call, cmk, x);
-    struct kt_asset *versions =
-        call->loop.step ? versions_of(slot->loop, call, slot->token->account, cmk) : NULL;
-    enum kt_verdict verdict = kt_azure_parse(call, cmk, azure_version(call, versions, cmk), x);
-    if (verdict == KT_V_FINAL && call->op == KT_KMS_UNWRAP && !cmk->version &&
-        (call->reason == KT_KMS_R_CIPHERTEXT || (call->loop.step > 0 && call->reason == KT_KMS_R_DISABLED))) {
-        call->loop.step++;
-        return KT_V_NEXT;
-    }
-    return verdict;
-}
-
-static enum kt_verdict parse_kek(struct kt_kms_call *call, struct kt_slot *slot, const struct kt_cmk *cmk)
-{
-    struct kt_asset *asset = call->loop.asset;
-    if (!asset->kek)
-        asset->kek = kt_secmem_alloc(slot->loop->options.secmem, KT_KMIP_KEK_NBYTES);
-    if (!asset->kek)
-        return no_memory(call);
-    return kt_kmip_parse_get(call, cmk, &slot->transfer.x, asset->kek);
-}
-
-enum kt_verdict kt_step_parse(struct kt_kms_call *call, struct kt_slot *slot, const struct kt_cmk *cmk)
-{
-    struct kt_exchange *x = &slot->transfer.x;
-    if ((int)call->op == KT_KMS_I_TOKEN)
-        return parse_token(call, x);
-    if (cmk->kms == KT_KMS_AWS)
-        return kt_aws_parse(call, cmk, x);
-    if (cmk->kms == KT_KMS_GCP)
-        return kt_gcp_parse(call, cmk, x);
-    if (cmk->kms == KT_KMS_AZURE)
-        return parse_azure(call, slot, cmk);
-    if ((int)call->op == KT_KMS_I_KMIP_KEK)
-        return parse_kek(call, slot, cmk);
-    return call->op == KT_KMS_RESOLVE ? kt_kmip_parse_new(call, cmk, x) : kt_kmip_parse(call, cmk, x);
 }

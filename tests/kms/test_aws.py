@@ -75,6 +75,23 @@ class Calls(unittest.TestCase):
         self.assertTrue(output["clean"])
 
 
+    def test_named_providers_have_their_own_credentials(self):
+        who = {**account(), "aws:eu": account(**aws["nobody"])["aws"]}
+        named = {**cmk(), "provider": "aws:eu"}
+        output = run(who, [call("wrap", "aws", cmk(), DEK), call("wrap", "aws:eu", named, DEK)])
+        self.assertEqual([step["reason"] for step in output["steps"]], ["no error", "denied"], output["steps"])
+        self.assertIn("aws:eu us-east-1", output["steps"][1]["message"])
+
+    def test_proxy_of_the_environment(self):
+        proxy = servers.proxy()
+        answer = one(account(), call("wrap", "aws", cmk(), DEK), env={"HTTPS_PROXY": f"http://127.0.0.1:{proxy}"})
+        self.assertEqual(answer["status"], "KT_OK", answer)
+        self.assertTrue(servers.logged(f'"target": "127.0.0.1:{port}"'))
+        answer = one(account(), call("wrap", "aws", cmk(), DEK),
+                     env={"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "127.0.0.1"})
+        self.assertEqual(answer["status"], "KT_OK", answer)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, accounts, step):
         output = run(accounts, [step])

@@ -128,6 +128,18 @@ class Servers:
     def kmip(self):
         return self.script("kmip", self.certs, self.folder, python=SYSTEM)
 
+    def proxy(self):
+        return self.script("proxy", python=sys.executable)["port"]
+
+    def logged(self, text):
+        """Whether any server has logged this text."""
+        for name in os.listdir(self.folder):
+            if name.endswith(".log"):
+                with open(f"{self.folder}/{name}", errors="replace", encoding="utf-8") as log:
+                    if text in log.read():
+                        return True
+        return False
+
     def metadata(self, **config):
         return self.script("metadata", json.dumps(config))
 
