@@ -21,7 +21,10 @@ enum kt_status kt_lane_init(struct kt_live_lane *lane, struct kt_live *live, str
         status = kt_counts_init(&lane->total, rules_max);
     if (status != KT_OK)
         return kt_fail(err, status, "memory ran out");
-    return kt_lane_open(&lane->session, live->mongo, live->reads_only, err);
+    status = kt_lane_open(&lane->session, live->mongo, live->reads_only, err);
+    if (status == KT_OK && live->job->command == &kt_command_rewrap)
+        status = kt_lane_open(&lane->reader, live->mongo, true, err);
+    return status;
 }
 
 void kt_lane_forgive(struct kt_live_lane *lane)
@@ -36,6 +39,8 @@ void kt_lane_free(struct kt_live_lane *lane)
     if (!lane->live)
         return;
     kt_lane_close(&lane->session);
+    kt_lane_close(&lane->reader);
+    kt_region_free(&lane->again);
     kt_lane_forgive(lane);
     free(lane->refused);
     free(lane->commands);
@@ -82,7 +87,7 @@ static enum kt_status after_conflict(struct kt_live_lane *lane)
     }
     if (lane->tries++ == 0)
         lane->tries_since_ns = now;
-    if (lane->batch.docs_count &&
+    if (lane->batch.docs_count && live->job->command != &kt_command_rewrap &&
         (lane->tries >= KT_LANE_TRIES_MAX || now - lane->tries_since_ns >= KT_LANE_TRIES_NS))
         return kt_lane_refuse(lane, 0, "it kept changing");
     /* The first tries follow each other at once, as a racing write is over in no time; an application's
@@ -120,6 +125,12 @@ static enum kt_status after_failure(struct kt_live_lane *lane, struct kt_error *
     return KT_OK;
 }
 
+void kt_lane_rest(struct kt_live_lane *lane)
+{
+    lane->tries++;
+    rest_ms(lane->tries < 20 ? lane->tries : 50);
+}
+
 /* Counts what is done now; under the lock. */
 static enum kt_status count_batch(struct kt_live_lane *lane, struct kt_error *err)
 {
@@ -132,10 +143,11 @@ static enum kt_status count_batch(struct kt_live_lane *lane, struct kt_error *er
         status = kt_failures_put(&live->job->failures, lane->ns->ns->name,
                                  kt_span_of(lane->batch.failures.data, lane->batch.failures.nbytes), err);
     pthread_mutex_unlock(&live->lock);
-    atomic_fetch_add(&team->documents, counts->documents);
-    atomic_fetch_add(&team->values, counts->values);
-    atomic_fetch_add(&team->failed, counts->failed);
-    atomic_fetch_add(&team->nbytes_done, counts->documents);
+    const struct kt_key_counts *keys = &lane->batch.counts.keys;
+    atomic_fetch_add(&team->documents, counts->documents + keys->read);
+    atomic_fetch_add(&team->values, counts->values + keys->rewrapped);
+    atomic_fetch_add(&team->failed, counts->failed + keys->failed);
+    atomic_fetch_add(&team->nbytes_done, counts->documents + keys->read);
     return status;
 }
 
@@ -144,7 +156,8 @@ static enum kt_status do_batch(struct kt_live_lane *lane, struct kt_error *err)
 {
     enum kt_status status = KT_OK;
     while (status == KT_OK && kt_live_gate(lane->live, (uint32_t)lane->batch.docs_count)) {
-        enum kt_txn_end end = kt_lane_batch(lane, err);
+        bool keys = lane->live->job->command == &kt_command_rewrap;
+        enum kt_txn_end end = keys ? kt_lane_rewrap(lane, err) : kt_lane_batch(lane, err);
         atomic_fetch_sub(&lane->live->at_work, 1);
         switch (end) {
         case KT_TXN_OK:

@@ -34,6 +34,8 @@ struct kt_live_lane {
     pthread_t thread;
     bool started;
     struct kt_lane session;
+    struct kt_lane reader;  /* rewrap: for reads in no transaction */
+    struct kt_region again; /* rewrap: the key documents, read again */
     struct kt_job_batch batch;
     struct kt_live_ns *ns; /* in hand */
     struct kt_state_range *range;
@@ -72,6 +74,27 @@ void *kt_lane_main(void *lane);
 /* One batch of the range in hand, from the read to the commit, tried once. KT_TXN_OK: it is done
  * (lane->ended: and the range with it). */
 KT_MUST_USE enum kt_txn_end kt_lane_batch(struct kt_live_lane *lane, struct kt_error *err);
+
+/* The same of a range of a key vault (lane_rewrap.c). */
+KT_MUST_USE enum kt_txn_end kt_lane_rewrap(struct kt_live_lane *lane, struct kt_error *err);
+
+/* What both are made of. clear: an empty batch for the range in hand. range: what of it is left to read.
+ * read: the next documents, through either connection. note_last_id: after reading. commit: failures,
+ * checkpoint, commit. settle: the range goes on from behind the batch. */
+void kt_lane_clear(struct kt_live_lane *lane);
+struct kt_range_read kt_lane_range(const struct kt_live_lane *lane);
+KT_MUST_USE enum kt_txn_end kt_lane_read(struct kt_live_lane *lane, struct kt_lane *by, uint32_t *count,
+                                         struct kt_error *err);
+KT_MUST_USE enum kt_status kt_lane_note_last_id(struct kt_live_lane *lane);
+KT_MUST_USE enum kt_txn_end kt_lane_commit(struct kt_live_lane *lane, struct kt_error *err);
+KT_MUST_USE enum kt_txn_end kt_lane_settle(struct kt_live_lane *lane, struct kt_error *err);
+
+/* Before a step that may park the batch, and after it did. */
+void kt_lane_await(struct kt_live_lane *lane);
+void kt_lane_wait_for_keys(struct kt_live_lane *lane);
+
+/* A short rest after a transaction that did not go through. */
+void kt_lane_rest(struct kt_live_lane *lane);
 
 /* Leaves the document out of what follows. KT_OK or KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_lane_refuse(struct kt_live_lane *lane, uint32_t doc, const char *reason);

@@ -19,7 +19,13 @@ static void lane_ready(struct kt_key_waiter *waiter)
     pthread_mutex_unlock(&lane->lock);
 }
 
-static void wait_for_keys(struct kt_live_lane *lane)
+void kt_lane_await(struct kt_live_lane *lane)
+{
+    lane->ready = false;
+    lane->batch.waiter.ready = lane_ready;
+}
+
+void kt_lane_wait_for_keys(struct kt_live_lane *lane)
 {
     atomic_store(&lane->live->waiting_for, "KMS");
     pthread_mutex_lock(&lane->lock);
@@ -36,36 +42,42 @@ static uint32_t batch_limit(const struct kt_live_lane *lane)
     return limit ? limit : 1;
 }
 
-static enum kt_txn_end read_docs(struct kt_live_lane *lane, uint32_t *count, struct kt_error *err)
+struct kt_range_read kt_lane_range(const struct kt_live_lane *lane)
 {
     const struct kt_live_ns *ns = lane->ns;
     const struct kt_state_range *range = lane->range;
     uint32_t n = range->n;
     bool begun = kt_id_is_set(&range->at);
-    struct kt_range_read read = {.db = ns->db,
-                                 .coll = ns->coll,
-                                 .from = begun   ? &range->at
-                                         : n > 0 ? &ns->state.bounds[n - 1]
-                                                 : NULL,
-                                 .to = lane->is_last ? NULL : &ns->state.bounds[n],
-                                 .from_is_done = begun,
-                                 .projection = ns->whole ? NULL : &ns->projection,
-                                 .limit = batch_limit(lane)};
+    return (struct kt_range_read){.db = ns->db,
+                                  .coll = ns->coll,
+                                  .from = begun   ? &range->at
+                                          : n > 0 ? &ns->state.bounds[n - 1]
+                                                  : NULL,
+                                  .to = lane->is_last ? NULL : &ns->state.bounds[n],
+                                  .from_is_done = begun,
+                                  .projection = ns->whole ? NULL : &ns->projection,
+                                  .limit = batch_limit(lane)};
+}
+
+enum kt_txn_end kt_lane_read(struct kt_live_lane *lane, struct kt_lane *by, uint32_t *count,
+                             struct kt_error *err)
+{
+    struct kt_range_read read = kt_lane_range(lane);
+    size_t *nbytes = &lane->batch.piece.nbytes;
     *count = 0;
-    lane->batch.piece.nbytes = 0;
-    if (begun && kt_id_is_max_key(&range->at))
+    *nbytes = 0;
+    if (read.from_is_done && kt_id_is_max_key(read.from))
         return KT_TXN_OK;
-    enum kt_txn_end end =
-        kt_txn_find(&lane->session, &read, &lane->batch.in, &lane->batch.piece.nbytes, count, err);
+    enum kt_txn_end end = kt_txn_find(by, &read, &lane->batch.in, nbytes, count, err);
     if (end != KT_TXN_OK || *count || !lane->is_last || !read.from)
         return end;
     /* A lower bound without an upper one leaves it out. */
     read.max_key = true;
     read.from_is_done = false;
-    return kt_txn_find(&lane->session, &read, &lane->batch.in, &lane->batch.piece.nbytes, count, err);
+    return kt_txn_find(by, &read, &lane->batch.in, nbytes, count, err);
 }
 
-static enum kt_status note_last_id(struct kt_live_lane *lane)
+enum kt_status kt_lane_note_last_id(struct kt_live_lane *lane)
 {
     const struct kt_job_batch *batch = &lane->batch;
     const struct kt_doc *last = &batch->docs[batch->docs_count - 1];
@@ -89,17 +101,16 @@ static enum kt_txn_end process(struct kt_live_lane *lane, struct kt_error *err)
     struct kt_job *job = lane->live->job;
     struct kt_job_batch *batch = &lane->batch;
     bool parked = false;
-    lane->ready = false;
-    batch->waiter.ready = lane_ready;
+    kt_lane_await(lane);
     enum kt_status status = job->command->process(job, lane->worker, batch, &parked);
     if (parked) {
         /* No transaction waits for a KMS: it is made again, from a fresh read. */
         kt_txn_abort(&lane->session);
-        wait_for_keys(lane);
+        kt_lane_wait_for_keys(lane);
         return KT_TXN_AGAIN;
     }
     if (status == KT_OK)
-        status = note_last_id(lane);
+        status = kt_lane_note_last_id(lane);
     return status == KT_OK ? KT_TXN_OK : fail(lane, status, err);
 }
 
@@ -184,11 +195,11 @@ static enum kt_txn_end ask_checkpoint(struct kt_live_lane *lane, enum kt_txn_end
     return end;
 }
 
-static enum kt_txn_end write_and_commit(struct kt_live_lane *lane, struct kt_error *err)
+enum kt_txn_end kt_lane_commit(struct kt_live_lane *lane, struct kt_error *err)
 {
     struct kt_job_batch *batch = &lane->batch;
-    enum kt_txn_end end = update(lane, err);
-    if (end == KT_TXN_OK && batch->failures.nbytes)
+    enum kt_txn_end end = KT_TXN_OK;
+    if (batch->failures.nbytes)
         end = kt_state_failures_put(&lane->session, &lane->ns->state, lane->range->n,
                                     kt_span_of(batch->failures.data, batch->failures.nbytes), err);
     if (end == KT_TXN_OK)
@@ -201,7 +212,7 @@ static enum kt_txn_end write_and_commit(struct kt_live_lane *lane, struct kt_err
 }
 
 /* The range goes on from behind the batch. */
-static enum kt_txn_end settle(struct kt_live_lane *lane, struct kt_error *err)
+enum kt_txn_end kt_lane_settle(struct kt_live_lane *lane, struct kt_error *err)
 {
     kt_counts_add(&lane->total, &lane->batch.counts);
     if (lane->ended) {
@@ -211,10 +222,9 @@ static enum kt_txn_end settle(struct kt_live_lane *lane, struct kt_error *err)
     return kt_id_copy(&lane->range->at, &lane->to) == KT_OK ? KT_TXN_OK : fail(lane, KT_E_NOMEM, err);
 }
 
-enum kt_txn_end kt_lane_batch(struct kt_live_lane *lane, struct kt_error *err)
+void kt_lane_clear(struct kt_live_lane *lane)
 {
     struct kt_job_batch *batch = &lane->batch;
-    uint32_t count;
     kt_job_batch_clear(batch);
     batch->error.message[0] = 0;
     batch->piece = (struct kt_piece){.kind = KT_PIECE_DOCS};
@@ -223,15 +233,23 @@ enum kt_txn_end kt_lane_batch(struct kt_live_lane *lane, struct kt_error *err)
     batch->owner = lane;
     lane->ended = false;
     lane->commands_count = lane->statements_count = 0;
+}
+
+enum kt_txn_end kt_lane_batch(struct kt_live_lane *lane, struct kt_error *err)
+{
+    uint32_t count;
+    kt_lane_clear(lane);
     enum kt_txn_end end = kt_txn_begin(&lane->session, err);
     if (end == KT_TXN_OK)
-        end = read_docs(lane, &count, err);
+        end = kt_lane_read(lane, &lane->session, &count, err);
     if (end != KT_TXN_OK)
         return end;
     lane->ended = count == 0;
     if (!lane->ended)
         end = process(lane, err);
     if (end == KT_TXN_OK && !lane->live->reads_only)
-        end = write_and_commit(lane, err);
-    return end == KT_TXN_OK ? settle(lane, err) : end;
+        end = update(lane, err);
+    if (end == KT_TXN_OK && !lane->live->reads_only)
+        end = kt_lane_commit(lane, err);
+    return end == KT_TXN_OK ? kt_lane_settle(lane, err) : end;
 }

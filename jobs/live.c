@@ -11,6 +11,7 @@
 #include "io/mongo/guard.h"
 #include "jobs/lane.h"
 #include "jobs/live_checks.h"
+#include "jobs/rewrap.h"
 
 /* Beside the lanes': the key vault's, the lease's, the checkpoint's. */
 #define MORE_CLIENTS 6
@@ -22,7 +23,8 @@ int kt_guard_main(int fd)
 
 bool kt_live_wanted(const struct kt_job_options *options)
 {
-    return options->kind != KT_JOB_REWRAP && kt_mongo_is_uri(options->from) && !options->to;
+    return !options->to &&
+           kt_mongo_is_uri(options->kind == KT_JOB_REWRAP ? options->key_vault : options->from);
 }
 
 enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
@@ -37,7 +39,9 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
     live->state_db = options->checkpoint ? options->checkpoint : KT_STATE_DB;
     live->parts = options->partitions > 0 ? options->partitions : 1;
     live->part = options->partition;
+    live->backup.fd = -1;
     pthread_mutex_init(&live->lock, NULL);
+    pthread_mutex_init(&live->backup_lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -46,8 +50,11 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
     if (live->part < 0 || live->part >= live->parts)
         return kt_fail(err, KT_E_USAGE, "--partition %d/%d: the first is 0 and the last %d", live->part,
                        live->parts, live->parts - 1);
-    enum kt_status status =
-        kt_mongo_open(&live->mongo, options->from, "--from", (unsigned)job->threads + MORE_CLIENTS, err);
+    bool rewrap = job->command == &kt_command_rewrap;
+    unsigned clients = (unsigned)job->threads * (rewrap ? 2 : 1) + MORE_CLIENTS;
+    enum kt_status status = rewrap
+                                ? kt_mongo_open(&live->mongo, options->key_vault, "--key-vault", clients, err)
+                                : kt_mongo_open(&live->mongo, options->from, "--from", clients, err);
     if (status == KT_OK)
         status = kt_live_check_server(live, err);
     return status == KT_OK ? kt_live_name_namespaces(live, err) : status;
@@ -83,6 +90,8 @@ void kt_live_close(struct kt_live *live)
     free(live->lanes);
     kt_live_free_namespaces(live);
     kt_mongo_close(live->mongo);
+    kt_backup_close(&live->backup);
+    pthread_mutex_destroy(&live->backup_lock);
     pthread_mutex_destroy(&live->lock);
     pthread_cond_destroy(&live->changed);
     free(live);
@@ -182,6 +191,9 @@ enum kt_status kt_live_run(struct kt_job *job, struct kt_error *err)
         else if (!done)
             status = kt_fail(err, KT_E_STOPPED, "stopped by request");
     }
+    for (int i = 0; i < live->lanes_count; i++)
+        kt_rewrap_batch_free(job, &live->lanes[i].batch);
+    job->result.backup = live->backup.name;
     enum kt_status ended = kt_live_end_state(live, done, &why);
     if (status == KT_OK && ended != KT_OK)
         status = kt_fail(err, ended, "%s", why.message);

@@ -10,7 +10,7 @@
  *   live_state.c       lease, ranges, what is left for the next run
  *   live_gate.c        stop, pause, pace: between transactions
  *   live_layout.c      the update commands of a batch
- *   lane.c             one lane; lane_batch.c: one batch of it */
+ *   lane.c             one lane; lane_batch.c: one batch of it, lane_rewrap.c: one of keys */
 #ifndef KT_JOBS_LIVE_H
 #define KT_JOBS_LIVE_H
 
@@ -18,6 +18,7 @@
 #include "io/mongo/collection.h"
 #include "io/mongo/lease.h"
 #include "io/mongo/state.h"
+#include "jobs/backup.h"
 #include "jobs/job.h"
 
 /* One collection. */
@@ -48,6 +49,9 @@ struct kt_live {
     size_t namespaces_count;
     struct kt_live_lane *lanes;
     int lanes_count;
+
+    struct kt_backup backup; /* rewrap: what was, on disk before it is changed */
+    pthread_mutex_t backup_lock;
 
     pthread_mutex_t lock; /* everything below, and the job's counts while lanes run */
     pthread_cond_t changed;

@@ -83,6 +83,9 @@ static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, st
     enum kt_status status = kt_coll_read(live->mongo, ns->ns->name, &ns->facts, err);
     if (status != KT_OK)
         return status;
+    if (ns->facts.kind == KT_COLL_MISSING && live->job->command == &kt_command_rewrap)
+        return kt_fail(err, KT_E_USAGE, "%s holds no %s; name the key vault with --key-vault-namespace",
+                       kt_mongo_name(live->mongo), ns->ns->name);
     if (ns->facts.kind == KT_COLL_MISSING) {
         kt_job_warn(live->job, "%s: the schema names %s, which is not there: nothing is done for it",
                     kt_mongo_name(live->mongo), ns->ns->name);
@@ -96,7 +99,11 @@ static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, st
 enum kt_status kt_live_name_namespaces(struct kt_live *live, struct kt_error *err)
 {
     struct kt_job *job = live->job;
-    enum kt_status status = job->schemas ? add_of_schema(live, err) : add_without_schema(live, err);
+    enum kt_status status;
+    if (job->command == &kt_command_rewrap)
+        status = kt_job_add_namespace(job, job->options.key_vault_namespace, NULL, err);
+    else
+        status = job->schemas ? add_of_schema(live, err) : add_without_schema(live, err);
     if (status != KT_OK)
         return status;
     size_t count = job->namespaces_count;

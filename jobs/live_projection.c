@@ -68,8 +68,8 @@ static bool gather(const struct kt_schema *schema, struct paths *paths)
     return true;
 }
 
-/* The server stops looking once it has found as many fields as the projection names, so that a field which stands
- * twice would show once. A name that is never found keeps it looking, at every level. */
+/* The server stops looking once it has found as many fields as the projection names, so that a field which
+ * stands twice would show once. A name that is never found keeps it looking, at every level. */
 #define ABSENT "keyturn:absent"
 
 static void add_absent(bson_t *projection, const char *path, size_t prefix_nbytes)

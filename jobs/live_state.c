@@ -100,6 +100,37 @@ static enum kt_status refuse_other(const struct kt_live *live, const struct kt_l
     return KT_OK;
 }
 
+/* Its name is part of the job: who goes on with it appends to the same file. */
+static enum kt_status begin_backup(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    enum kt_status status = KT_OK;
+    if (!live->backup.name)
+        status = kt_backup_create(&live->backup, live->job->options.backup, err);
+    if (status != KT_OK)
+        return status;
+    ns->state.backup = strdup(live->backup.name);
+    return ns->state.backup ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
+}
+
+/* On another machine, or when it was moved, a second file begins. */
+static enum kt_status resume_backup(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    if (live->backup.name || live->job->command != &kt_command_rewrap)
+        return KT_OK;
+    enum kt_status status =
+        ns->state.backup ? kt_backup_append(&live->backup, ns->state.backup, err) : KT_E_USAGE;
+    if (status != KT_E_USAGE)
+        return status;
+    kt_backup_close(&live->backup);
+    status = kt_backup_create(&live->backup, live->job->options.backup, err);
+    if (status == KT_OK && ns->state.backup)
+        kt_job_warn(
+            live->job,
+            "the backup %s of the earlier run is not here: what this run changes goes to %s; keep both",
+            ns->state.backup, live->backup.name);
+    return status;
+}
+
 /* The namespace's job: one that is there and is ours, or a new one. */
 static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
 {
@@ -119,6 +150,7 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
                 kt_state_job_free(&ns->state);
                 ns->state.bounds = there.bounds;
                 ns->state.ranges_count = there.ranges_count;
+                ns->state.backup = there.backup;
                 live->job->result.resumed = true;
             } else
                 kt_state_job_free(&there);
@@ -126,6 +158,8 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
         }
         kt_state_job_free(&ns->state);
         status = cut(live, ns, err);
+        if (status == KT_OK && live->job->command == &kt_command_rewrap)
+            status = begin_backup(live, ns, err);
         if (status == KT_OK)
             status = kt_state_job_insert(live->mongo, &ns->state, &ours, err);
         if (status != KT_OK)
@@ -152,11 +186,14 @@ static enum kt_status load_counts(struct kt_live *live, struct kt_live_ns *ns, s
     if (status != KT_OK)
         return kt_fail(err, status, "%s: the figures of its checkpoint are damaged; --forget begins anew",
                        ns->ns->name);
-    live->job->failed += ns->ns->counts.ns.failed;
-    atomic_fetch_add(&live->job->team.documents, ns->ns->counts.ns.documents);
-    atomic_fetch_add(&live->job->team.nbytes_done, ns->ns->counts.ns.documents);
-    atomic_fetch_add(&live->job->team.values, ns->ns->counts.ns.values);
-    atomic_fetch_add(&live->job->team.failed, ns->ns->counts.ns.failed);
+    const struct kt_ns_counts *docs = &ns->ns->counts.ns;
+    const struct kt_key_counts *keys = &ns->ns->counts.keys;
+    struct kt_team *team = &live->job->team;
+    live->job->failed += docs->failed + keys->failed;
+    atomic_fetch_add(&team->documents, docs->documents + keys->read);
+    atomic_fetch_add(&team->nbytes_done, docs->documents + keys->read);
+    atomic_fetch_add(&team->values, docs->values + keys->rewrapped);
+    atomic_fetch_add(&team->failed, docs->failed + keys->failed);
     return KT_OK;
 }
 
@@ -171,6 +208,8 @@ static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns,
     enum kt_status status = take_lease(live, ns, sessions, err);
     if (status == KT_OK)
         status = join_job(live, ns, err);
+    if (status == KT_OK)
+        status = resume_backup(live, ns, err);
     if (status == KT_OK)
         status = alloc_ranges(live, ns, err);
     if (status == KT_OK && ns->ranges_count)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "jobs/live.h"
 #include "jobs/rewrap.h"
 
 bool kt_rewrap_matches(const struct kt_rewrap *rewrap, const struct kt_key_doc *key)
@@ -59,10 +60,26 @@ static enum kt_status all_providers_known(struct kt_job *job, const struct kt_re
     return KT_OK;
 }
 
+static enum kt_status survey_one(void *context, const bson_t *doc, struct kt_error *err)
+{
+    return survey_piece(context, bson_get_data(doc), doc->len, err);
+}
+
+static enum kt_status survey_server(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
+{
+    bson_t all = BSON_INITIALIZER;
+    enum kt_status status = kt_mongo_each(job->live->mongo, job->options.key_vault_namespace, &all, NULL,
+                                          survey_one, rewrap, err);
+    bson_destroy(&all);
+    return status == KT_OK ? all_providers_known(job, rewrap, err) : status;
+}
+
 enum kt_status kt_rewrap_survey(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
 {
     struct kt_source *source;
     struct kt_region region = {0};
+    if (job->live)
+        return survey_server(job, rewrap, err);
     /* The job's own source may have a name that the store does not say by itself. */
     const struct kt_entry *entry = kt_source_entry(job->source, 0);
     bool lone = kt_source_container(job->source) == KT_BSON_FILE && entry;

@@ -31,7 +31,9 @@ void kt_state_job_free(struct kt_state_job *job)
     for (size_t i = 0; i + 1 < job->ranges_count; i++)
         kt_id_free(&job->bounds[i]);
     free(job->bounds);
+    free(job->backup);
     job->bounds = NULL;
+    job->backup = NULL;
     job->ranges_count = 0;
 }
 
@@ -99,6 +101,8 @@ static enum kt_status take_job(void *context, const bson_t *doc, struct kt_error
     if (!bson_iter_init_find(&iter, doc, "partitions") || bson_iter_as_int64(&iter) < 1)
         return damaged(job, err);
     job->partitions = (int)bson_iter_as_int64(&iter);
+    if (bson_iter_init_find(&iter, doc, "backup") && BSON_ITER_HOLDS_UTF8(&iter))
+        job->backup = strdup(bson_iter_utf8(&iter, NULL));
     return bson_iter_init_find(&iter, doc, "bounds") ? read_bounds(job, &iter, err) : damaged(job, err);
 }
 
@@ -137,6 +141,8 @@ enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state
         kt_id_append(&bounds, key, &job->bounds[i]);
     }
     bson_append_array_end(&doc, &bounds);
+    if (job->backup)
+        BSON_APPEND_UTF8(&doc, "backup", job->backup);
     BSON_APPEND_DATE_TIME(&doc, "begun", kt_clock_utc_ms());
     bson_append_document_end(&docs, &doc);
     bson_append_array_end(&command, &docs);

@@ -34,6 +34,7 @@ struct kt_state_job {
     int partitions;
     struct kt_id *bounds; /* ranges_count - 1 */
     size_t ranges_count;
+    char *backup; /* rewrap: its backup file; owned, NULL: none */
 };
 void kt_state_job_free(struct kt_state_job *job);
 

@@ -48,7 +48,8 @@ class LiveCase(Case):
         self.ns = f"{name}.docs"
         self.vault = Vault(self.KEYS)
         self.key_vault = self.database["__keyVault"]
-        self.raw_collection(self.key_vault).insert_many([RawBSONDocument(d) for d in self.vault.docs.values()])
+        if self.KEYS:
+            self.raw_collection(self.key_vault).insert_many([RawBSONDocument(d) for d in self.vault.docs.values()])
         self.write_config()
 
     @staticmethod

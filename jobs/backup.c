@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobs/backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static enum kt_status io_error(const char *name, struct kt_error *err)
+{
+    return kt_fail(err, KT_E_IO, "the backup %s: %s", name, strerror(errno));
+}
+
+/* The name must be on disk too, not only the bytes. */
+static enum kt_status sync_folder(const char *name, struct kt_error *err)
+{
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", name);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+    enum kt_status status = ok ? KT_OK : io_error(name, err);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+static enum kt_status lock(struct kt_backup *backup, struct kt_error *err)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(backup->fd, F_SETLK, &whole) == 0)
+        return KT_OK;
+    if (errno == EACCES || errno == EAGAIN)
+        return kt_fail(err, KT_E_BUSY, "the backup %s: another process writes it", backup->name);
+    return io_error(backup->name, err);
+}
+
+static enum kt_status take_name(struct kt_backup *backup, struct kt_error *err)
+{
+    char *full = realpath(backup->name, NULL);
+    if (!full)
+        return io_error(backup->name, err);
+    free(backup->name);
+    backup->name = full;
+    return KT_OK;
+}
+
+enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, struct kt_error *err)
+{
+    char preset[64];
+    time_t now = time(NULL);
+    struct tm utc;
+    *backup = (struct kt_backup){.fd = -1};
+    gmtime_r(&now, &utc);
+    strftime(preset, sizeof preset, "rewrap-%Y%m%dT%H%M%SZ.bson", &utc);
+    backup->name = strdup(name ? name : preset);
+    if (!backup->name)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    backup->fd = open(backup->name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    if (backup->fd < 0 && errno == EEXIST)
+        return kt_fail(err, KT_E_EXISTS,
+                       "the backup %s exists already, and none is ever overwritten; name another "
+                       "with --backup",
+                       backup->name);
+    if (backup->fd < 0)
+        return io_error(backup->name, err);
+    enum kt_status status = take_name(backup, err);
+    if (status == KT_OK)
+        status = lock(backup, err);
+    return status == KT_OK ? sync_folder(backup->name, err) : status;
+}
+
+/* The length of all whole documents. */
+static off_t whole_nbytes(int fd, off_t size)
+{
+    off_t at = 0;
+    uint8_t head[4];
+    while (at + 5 <= size && pread(fd, head, sizeof head, at) == (ssize_t)sizeof head) {
+        uint32_t nbytes = kt_load_le32(head);
+        if (nbytes < 5 || at + (off_t)nbytes > size)
+            break;
+        at += nbytes;
+    }
+    return at;
+}
+
+enum kt_status kt_backup_append(struct kt_backup *backup, const char *name, struct kt_error *err)
+{
+    struct stat st;
+    *backup = (struct kt_backup){.fd = -1, .name = strdup(name)};
+    if (!backup->name)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    backup->fd = open(name, O_RDWR | O_APPEND | O_CLOEXEC);
+    if (backup->fd < 0)
+        return kt_fail(err, errno == ENOENT ? KT_E_USAGE : KT_E_IO, "the backup %s: %s", name,
+                       strerror(errno));
+    enum kt_status status = lock(backup, err);
+    if (status != KT_OK)
+        return status;
+    if (fstat(backup->fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return io_error(name, err);
+    off_t whole = whole_nbytes(backup->fd, st.st_size);
+    if (whole != st.st_size && (ftruncate(backup->fd, whole) != 0 || fsync(backup->fd) != 0))
+        return io_error(name, err);
+    return KT_OK;
+}
+
+void kt_backup_close(struct kt_backup *backup)
+{
+    if (backup->name && backup->fd >= 0)
+        close(backup->fd);
+    free(backup->name);
+    *backup = (struct kt_backup){.fd = -1};
+}
+
+enum kt_status kt_backup_entry(struct kt_buf *out, const char *ns, const struct kt_key_doc *old,
+                               struct kt_span made, struct kt_span master_key)
+{
+    bson_t entry = BSON_INITIALIZER, doc, master, part;
+    bool ok =
+        bson_init_static(&doc, old->doc.data, old->doc.nbytes) &&
+        bson_init_static(&master, master_key.data, master_key.nbytes) &&
+        BSON_APPEND_BINARY(&entry, "_id", BSON_SUBTYPE_UUID, old->id, 16) &&
+        BSON_APPEND_UTF8(&entry, "ns", ns) && BSON_APPEND_DOCUMENT(&entry, "old", &doc) &&
+        BSON_APPEND_DOCUMENT_BEGIN(&entry, "new", &part) &&
+        BSON_APPEND_BINARY(&part, "keyMaterial", BSON_SUBTYPE_BINARY, made.data, (uint32_t)made.nbytes) &&
+        BSON_APPEND_DOCUMENT(&part, "masterKey", &master) && bson_append_document_end(&entry, &part);
+    enum kt_status status = ok ? kt_buf_append(out, bson_get_data(&entry), entry.len) : KT_E_NOMEM;
+    bson_destroy(&entry);
+    return status;
+}
+
+enum kt_status kt_backup_put(struct kt_backup *backup, struct kt_span entries, struct kt_error *err)
+{
+    for (size_t at = 0; at < entries.nbytes;) {
+        ssize_t n = write(backup->fd, entries.data + at, entries.nbytes - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return io_error(backup->name, err);
+        at += (size_t)n;
+    }
+    return fdatasync(backup->fd) == 0 ? KT_OK : io_error(backup->name, err);
+}
