@@ -64,6 +64,7 @@ static enum kt_status read_vaults(struct kt_audit *audit, struct kt_error *err)
     for (size_t i = 0; i < count; i++) {
         struct kt_audit_reading *reading = &audit->readings[i];
         audit->vaults[i].name = audit->options.key_vaults[i];
+        audit->vaults[i].where = "";
         reading->shown = &audit->vaults[i];
         reading->cmks.providers = audit->providers;
         reading->cmks.strategies = &audit->strategies;
@@ -108,14 +109,23 @@ static void sum_up(struct kt_audit *audit)
         vault->cmks_count = audit->readings[v].cmks.count;
         result->broken += vault->broken;
         result->duplicate_names += vault->duplicate_names;
+        result->bad_indexes += vault->index != KT_INDEX_UNKNOWN && vault->index != KT_INDEX_GOOD;
         for (size_t i = 0; i < vault->cmks_count; i++) {
             result->old += vault->cmks[i].old > 0;
             result->versionless += vault->cmks[i].versionless;
             result->unusable += vault->cmks[i].use == KT_USE_NO;
         }
     }
-    bool found =
-        result->old || result->versionless || result->unusable || result->broken || result->duplicate_names;
+    bool found = result->old || result->versionless || result->unusable || result->broken ||
+                 result->duplicate_names || result->bad_indexes;
+    struct kt_kms_stats kms;
+    result->has_kms = audit->kms && kt_kms_strategies_stats(audit->kms, &kms);
+    if (result->has_kms)
+        result->kms = (struct kt_kms_counts){.calls = kms.requests,
+                                             .retries = kms.retries,
+                                             .throttled = kms.throttled,
+                                             .p50_ms = kms.p50_ms,
+                                             .p99_ms = kms.p99_ms};
     result->looked_at_data = audit->options.from != NULL;
     result->exit = found ? 5 : 0;
 }

@@ -13,7 +13,8 @@ struct kt_audit_reading {
     struct kt_audit_cmk *ages; /* beside cmks.v */
     size_t ages_capacity;
     struct kt_audit_vault *shown;
-    uint64_t *names; /* hashes of keyAltNames; two equal ones are taken for the same name */
+    struct kt_buf where, name; /* of a server */
+    uint64_t *names;           /* hashes of keyAltNames; two equal ones are taken for the same name */
     size_t names_count, names_capacity;
     uint8_t (*ids)[16]; /* sorted once the vault is read */
     bool *used;         /* beside ids */
@@ -37,6 +38,14 @@ struct kt_audit {
 /* Counts every key document of a store. */
 KT_MUST_USE enum kt_status kt_audit_read_vault(struct kt_audit *audit, struct kt_audit_reading *reading,
                                                const char *store, struct kt_error *err);
+
+/* One key document, or one line of a rewrap's backup. KT_OK (also when it is broken) or KT_E_NOMEM. */
+KT_MUST_USE enum kt_status kt_audit_count_document(struct kt_audit *audit, struct kt_audit_reading *reading,
+                                                   struct kt_span doc);
+
+/* The same of a key vault on a server, with read concern majority, and its index. */
+KT_MUST_USE enum kt_status kt_audit_read_server(struct kt_audit *audit, struct kt_audit_reading *reading,
+                                                const char *uri, struct kt_error *err);
 
 /* Marks the DEKs that a value of the data uses. */
 KT_MUST_USE enum kt_status kt_audit_read_data(struct kt_audit *audit, struct kt_error *err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "csfle/walk.h"
+#include "io/mongo/client.h"
 #include "io/store.h"
 #include "jobs/audit.h"
 
@@ -66,6 +67,31 @@ static enum kt_status count_names(struct kt_audit_reading *reading, const struct
     return KT_OK;
 }
 
+/* masterKeys hold strings and flags. */
+static bool same_value(const bson_iter_t *a, const bson_iter_t *b)
+{
+    if (bson_iter_type(a) != bson_iter_type(b))
+        return false;
+    if (BSON_ITER_HOLDS_UTF8(a))
+        return strcmp(bson_iter_utf8(a, NULL), bson_iter_utf8(b, NULL)) == 0;
+    return BSON_ITER_HOLDS_BOOL(a) && bson_iter_bool(a) == bson_iter_bool(b);
+}
+
+/* Every field that --cmk names is in the masterKey, with the same value. */
+static bool is_asked(const struct kt_audit *audit, struct kt_span master_key)
+{
+    bson_t asked, stored;
+    bson_iter_t field, found;
+    if (!audit->asked.nbytes || !bson_init_static(&asked, audit->asked.data, audit->asked.nbytes) ||
+        !bson_init_static(&stored, master_key.data, master_key.nbytes) || !bson_iter_init(&field, &asked))
+        return false;
+    while (bson_iter_next(&field)) {
+        if (!bson_iter_init_find(&found, &stored, bson_iter_key(&field)) || !same_value(&field, &found))
+            return false;
+    }
+    return true;
+}
+
 static enum kt_status count_key(struct kt_audit *audit, struct kt_audit_reading *reading,
                                 const struct kt_key_doc *key)
 {
@@ -82,33 +108,54 @@ static enum kt_status count_key(struct kt_audit *audit, struct kt_audit_reading 
     }
     count_age(audit, &reading->ages[cmk->rank], key);
     reading->shown->deks++;
-    reading->shown->asked +=
-        audit->asked.nbytes &&
-        kt_span_equal(key->master_key, kt_span_of(audit->asked.data, audit->asked.nbytes));
+    reading->shown->asked += is_asked(audit, key->master_key);
     if (audit->options.from) {
         if (!grow((void **)&reading->ids, &reading->ids_capacity, reading->ids_count, sizeof *reading->ids))
             return KT_E_NOMEM;
         memcpy(reading->ids[reading->ids_count++], key->id, 16);
     }
-    return count_names(reading, key);
+    return KT_OK;
+}
+
+/* {_id, ns, old, new}: the old wrap can be put back, so it still needs its CMK. */
+static bool old_of_backup(struct kt_span doc, struct kt_key_doc *key)
+{
+    bson_t view;
+    bson_iter_t iter;
+    const uint8_t *data;
+    uint32_t nbytes;
+    if (!bson_init_static(&view, doc.data, doc.nbytes) || !bson_iter_init_find(&iter, &view, "old") ||
+        !BSON_ITER_HOLDS_DOCUMENT(&iter))
+        return false;
+    bson_iter_document(&iter, &nbytes, &data);
+    return kt_key_doc_parse(kt_span_of(data, nbytes), key, NULL) == KT_OK;
+}
+
+enum kt_status kt_audit_count_document(struct kt_audit *audit, struct kt_audit_reading *reading,
+                                       struct kt_span doc)
+{
+    struct kt_key_doc key;
+    bool whole = kt_key_doc_parse(doc, &key, NULL) == KT_OK;
+    if (!whole && !old_of_backup(doc, &key)) {
+        reading->shown->broken++;
+        return KT_OK;
+    }
+    reading->shown->backups += !whole;
+    enum kt_status status = count_key(audit, reading, &key);
+    /* In a backup the same key may stand several times. */
+    return status == KT_OK && whole ? count_names(reading, &key) : status;
 }
 
 static enum kt_status count_piece(struct kt_audit *audit, struct kt_audit_reading *reading,
                                   const uint8_t *docs, size_t nbytes)
 {
-    struct kt_key_doc key;
+    enum kt_status status = KT_OK;
     uint32_t doc_nbytes;
-    for (size_t at = 0; at < nbytes; at += doc_nbytes) {
+    for (size_t at = 0; at < nbytes && status == KT_OK; at += doc_nbytes) {
         doc_nbytes = kt_load_le32(docs + at);
-        if (kt_key_doc_parse(kt_span_of(docs + at, doc_nbytes), &key, NULL) != KT_OK) {
-            reading->shown->broken++;
-            continue;
-        }
-        enum kt_status status = count_key(audit, reading, &key);
-        if (status != KT_OK)
-            return status;
+        status = kt_audit_count_document(audit, reading, kt_span_of(docs + at, doc_nbytes));
     }
-    return KT_OK;
+    return status;
 }
 
 /* Calls take for every run of documents that is wanted. */
@@ -166,6 +213,12 @@ enum kt_status kt_audit_read_vault(struct kt_audit *audit, struct kt_audit_readi
                                    const char *store, struct kt_error *err)
 {
     struct kt_source *source;
+    if (kt_mongo_is_uri(store)) {
+        enum kt_status read = kt_audit_read_server(audit, reading, store, err);
+        if (read == KT_OK)
+            finish_vault(reading);
+        return read;
+    }
     enum kt_status status = kt_source_open(&source, store, NULL, err);
     if (status != KT_OK)
         return status;
@@ -251,4 +304,6 @@ void kt_audit_reading_free(struct kt_audit_reading *reading)
     free(reading->names);
     free(reading->ids);
     free(reading->used);
+    kt_buf_free(&reading->name);
+    kt_buf_free(&reading->where);
 }

@@ -8,7 +8,7 @@
 #define NS_FIGURES(X)                                                                                        \
     X(documents)                                                                                             \
     X(changed) X(values) X(already) X(left) X(failed) X(nbytes_in) X(nbytes_out)
-#define KEY_FIGURES(X) X(read) X(matched) X(rewrapped) X(proven) X(failed)
+#define KEY_FIGURES(X) X(read) X(matched) X(rewrapped) X(sampled) X(proven) X(failed)
 #define PATH_FIGURES(X)                                                                                      \
     X(authentic) X(plaintext) X(wrong_key) X(wrong_algorithm) X(wrong_type) X(unauthentic) X(no_key)
 

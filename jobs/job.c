@@ -213,9 +213,12 @@ static void fill_result(struct kt_job *job, enum kt_status status)
         result->keys.read += ns->counts.keys.read;
         result->keys.matched += ns->counts.keys.matched;
         result->keys.rewrapped += ns->counts.keys.rewrapped;
+        result->keys.sampled += ns->counts.keys.sampled;
         result->keys.proven += ns->counts.keys.proven;
         result->keys.failed += ns->counts.keys.failed;
     }
+    if (result->withheld)
+        result->keys.rewrapped = 0;
     result->namespaces = job->result_namespaces;
     result->namespaces_count = job->namespaces_count;
     if (job->command->result)
@@ -227,8 +230,13 @@ enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
     enum kt_status status = job->live ? kt_live_run(job, err) : kt_team_run(&job->team, err);
     if (status == KT_OK)
         status = kt_failures_finish(&job->failures, err);
-    if (status == KT_OK && job->sink)
+    bool withheld = status == KT_OK && job->options.all_or_nothing && job->failed > 0;
+    if (withheld && job->sink) {
+        kt_sink_close(job->sink, true);
+        job->sink = job->team.sink = NULL;
+    } else if (status == KT_OK && job->sink)
         status = kt_sink_finish(job->sink, err);
+    job->result.withheld = withheld;
     fill_result(job, status);
     return status;
 }
@@ -249,7 +257,12 @@ void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)
 {
     struct kt_team *team = &job->team;
     struct kt_kms_stats stats = {0};
-    kt_kms_strategies_stats(job->kms, &stats);
+    bool has_kms = kt_kms_strategies_stats(job->kms, &stats);
+    const char *waiting_for = job->live ? kt_live_waiting_for(job->live) : kt_team_waiting_for(team);
+    /* Calls that wait although more could be in flight wait for the quota. */
+    if (waiting_for && strcmp(waiting_for, "KMS") == 0 && stats.queued > 0 &&
+        (stats.throttled > 0 || job->options.kms_rate > 0))
+        waiting_for = "KMS quota";
     *progress = (struct kt_job_progress){.documents = atomic_load(&team->documents),
                                          .values = atomic_load(&team->values),
                                          .failed = atomic_load(&team->failed),
@@ -260,8 +273,8 @@ void kt_job_progress(struct kt_job *job, struct kt_job_progress *progress)
                                          .in_flight = stats.in_flight,
                                          .redone = job->live ? atomic_load(&job->live->redone) : 0,
                                          .resting = !job->live || kt_live_resting(job->live),
-                                         .waiting_for = job->live ? kt_live_waiting_for(job->live)
-                                                                  : kt_team_waiting_for(team)};
+                                         .has_kms = has_kms,
+                                         .waiting_for = waiting_for};
 }
 
 const struct kt_job_result *kt_job_result(const struct kt_job *job)

@@ -56,7 +56,7 @@ static enum kt_status rewrap_process(struct kt_job *job, struct kt_worker *worke
     enum kt_status status = kt_rewrap_batch_advance(job, worker, batch, parked);
     if (status != KT_OK || *parked)
         return status;
-    if (!job->options.dry_run)
+    if (!job->options.dry_run && !((const struct kt_rewrap *)job->state)->doomed)
         return lay_out(batch);
     batch->counts.keys.rewrapped = batch->counts.keys.matched - batch->counts.keys.failed;
     return KT_OK;
@@ -66,9 +66,8 @@ static void rewrap_written(struct kt_job *job, const struct kt_job_batch *batch)
 {
     size_t count;
     const struct kt_rewrap_key *keys = kt_rewrap_batch_keys(batch, &count);
-    (void)job;
     for (size_t i = 0; i < count; i++)
-        keys[i].from->rewrapped += keys[i].status == KT_OK;
+        keys[i].from->rewrapped += keys[i].status == KT_OK && (keys[i].made.data || job->options.dry_run);
 }
 
 static bool rewrap_save(struct kt_job *job, bson_t *out)
@@ -143,6 +142,8 @@ static enum kt_status rewrap_open(struct kt_job *job, struct kt_error *err)
         status = kt_rewrap_try_sources(job, rewrap, err);
     if (status == KT_OK)
         status = kt_rewrap_aim(job, rewrap, err);
+    if (status == KT_OK)
+        status = kt_rewrap_plan(job, rewrap, err);
     return status == KT_OK ? kt_rewrap_try_targets(job, rewrap, err) : status;
 }
 
@@ -158,7 +159,7 @@ static void rewrap_result(struct kt_job *job)
         cmks[i] = (struct kt_cmk_counts){.from = cmk->name,
                                          .to = cmk->to ? cmk->to->name : cmk->name,
                                          .matched = cmk->keys,
-                                         .rewrapped = cmk->rewrapped};
+                                         .rewrapped = job->result.withheld ? 0 : cmk->rewrapped};
     }
     job->result.keys.cmks = cmks;
     job->result.keys.cmks_count = rewrap->cmks.count;
@@ -177,6 +178,7 @@ static void rewrap_close(struct kt_job *job)
     kt_cmk_free(rewrap->target);
     kt_cmks_free(&rewrap->cmks);
     free(rewrap->result);
+    free(rewrap->plan_lines);
     kt_filter_free(rewrap->filter);
     free(rewrap);
 }

@@ -15,6 +15,9 @@ struct kt_rewrap {
     struct kt_cmk **own;   /* then: those CMKs as they are written, one for each of cmks */
     size_t keys_max;       /* keys whose plaintext a batch may hold at a time */
     struct kt_cmk_counts *result;
+    struct kt_kms_plan plan;
+    struct kt_kms_plan_line *plan_lines;
+    bool doomed; /* all or nothing, and a CMK that cannot be used: keys are counted, the KMS is not asked */
 };
 
 /* Reads the key vault once before the job, counts the keys of each CMK that match, and refuses what cannot be
@@ -34,6 +37,14 @@ KT_MUST_USE enum kt_status kt_rewrap_aim(struct kt_job *job, struct kt_rewrap *r
 /* Wraps and unwraps random bytes with every target; tries ReEncrypt with a real DEK. */
 KT_MUST_USE enum kt_status kt_rewrap_try_targets(struct kt_job *job, struct kt_rewrap *rewrap,
                                                  struct kt_error *err);
+
+/* Keys of a CMK that are proven when each proof takes a request: the first ones, and then one in a hundred.
+ * seen: of this CMK, before this one. */
+bool kt_rewrap_in_sample(uint64_t seen);
+uint64_t kt_rewrap_sample_of(uint64_t keys);
+
+/* Counts the requests that the job will make. KT_OK or KT_E_NOMEM. */
+KT_MUST_USE enum kt_status kt_rewrap_plan(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err);
 
 bool kt_rewrap_matches(const struct kt_rewrap *rewrap, const struct kt_key_doc *key);
 

@@ -48,7 +48,9 @@ static enum kt_status read_option(const struct kt_cli_command *command, int argc
     char where[72];
     snprintf(where, sizeof where, "--%s", option->name);
     uint8_t *given = &settings->given[kt_option_index(option)];
-    if (*given != KT_NOT_GIVEN && option->type != KT_OPTION_LIST)
+    bool several =
+        option->type == KT_OPTION_LIST || (option->type == KT_OPTION_STORES && command->bit == KT_CMD_STATUS);
+    if (*given != KT_NOT_GIVEN && !several)
         return kt_fail(err, KT_E_USAGE, "%s is there twice", where);
     *given = KT_GIVEN_COMMAND;
 
@@ -119,6 +121,8 @@ enum kt_status kt_command_line_read(const struct kt_cli_command *command, int ar
     enum kt_status status = KT_OK;
     if (settings->config)
         status = kt_config_read(settings->config, command->bit, settings, err);
+    if (status == KT_OK && settings->key_vaults.count > 1 && command->bit != KT_CMD_STATUS)
+        status = kt_fail(err, KT_E_USAGE, "%s takes one --key-vault", command->name);
     if (status == KT_OK)
         status = kt_server_stores(settings, err);
     if (status == KT_OK)

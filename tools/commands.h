@@ -23,6 +23,7 @@ const struct kt_cli_command *kt_command_find(const char *name); /* NULL: unknown
 int kt_commands_main(int argc, char **argv);
 
 /* In job_command.c and sample_command.c. */
+int kt_status_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_job_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_sample_command(const struct kt_cli_command *command, int argc, char **argv);
 

@@ -46,19 +46,30 @@ static enum kt_status set_number(const struct config *config, const struct kt_op
     return kt_option_set(option, config->settings, digits, NULL, where, config->err);
 }
 
+static enum kt_status set_string(const struct config *config, const struct kt_option *option,
+                                 const bson_iter_t *value, const char *where)
+{
+    uint32_t nbytes;
+    if (!BSON_ITER_HOLDS_UTF8(value))
+        return wrong_type(where, "a string", config->err);
+    const char *text = bson_iter_utf8(value, &nbytes);
+    if (strlen(text) != nbytes)
+        return kt_fail(config->err, KT_E_CONFIG, "%s holds a NUL byte", where);
+    return kt_option_set(option, config->settings, text, config->folder, where, config->err);
+}
+
 static enum kt_status set_list(const struct config *config, const struct kt_option *option,
                                const bson_iter_t *value, const char *where)
 {
     bson_iter_t item;
     if (BSON_ITER_HOLDS_UTF8(value))
-        return kt_option_set(option, config->settings, bson_iter_utf8(value, NULL), NULL, where, config->err);
+        return set_string(config, option, value, where);
     if (!BSON_ITER_HOLDS_ARRAY(value) || !bson_iter_recurse(value, &item))
         return wrong_type(where, "a string or an array of strings", config->err);
     while (bson_iter_next(&item)) {
         if (!BSON_ITER_HOLDS_UTF8(&item))
             return wrong_type(where, "a string or an array of strings", config->err);
-        enum kt_status status =
-            kt_option_set(option, config->settings, bson_iter_utf8(&item, NULL), NULL, where, config->err);
+        enum kt_status status = set_string(config, option, &item, where);
         if (status != KT_OK)
             return status;
     }
@@ -82,18 +93,6 @@ static enum kt_status set_inline(const struct config *config, const struct kt_op
     return KT_OK;
 }
 
-static enum kt_status set_string(const struct config *config, const struct kt_option *option,
-                                 const bson_iter_t *value, const char *where)
-{
-    uint32_t nbytes;
-    if (!BSON_ITER_HOLDS_UTF8(value))
-        return wrong_type(where, "a string", config->err);
-    const char *text = bson_iter_utf8(value, &nbytes);
-    if (strlen(text) != nbytes)
-        return kt_fail(config->err, KT_E_CONFIG, "%s holds a NUL byte", where);
-    return kt_option_set(option, config->settings, text, config->folder, where, config->err);
-}
-
 static enum kt_status set_value(const struct config *config, const struct kt_option *option,
                                 const bson_iter_t *value, const char *where)
 {
@@ -104,6 +103,7 @@ static enum kt_status set_value(const struct config *config, const struct kt_opt
     case KT_OPTION_COUNT:
         return set_number(config, option, value, where);
     case KT_OPTION_LIST:
+    case KT_OPTION_STORES:
         return set_list(config, option, value, where);
     case KT_OPTION_JSON_FILE:
     case KT_OPTION_SECRET:

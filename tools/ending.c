@@ -36,6 +36,9 @@ static void ending_failed(struct kt_screen *screen, const struct kt_job_options 
     bool keys = options->kind == KT_JOB_REWRAP;
     uint64_t failed = keys ? result->keys.failed : kt_summary_together(result).failed;
     const char *file = result->failures_file;
+    if (result->withheld && !options->dry_run)
+        kt_screen_note(screen, "--all-or-nothing: a DEK failed, so nothing was written; %s is not there",
+                       options->to);
     kt_screen_note(screen, "exit 1: %s %s%s %s%s%s%s", kt_count_text(failed).s, keys ? "DEK" : "document",
                    kt_summary_plural(failed),
                    options->dry_run ? "would stay unchanged"

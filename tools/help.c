@@ -77,6 +77,6 @@ void kt_help_program(FILE *out)
         "  2  refused before anything was written\n"
         "  3  stopped by request or by a limit; the same command goes on from there\n"
         "  4  something outside failed midway; likewise\n"
-        "  5  verify found something\n",
+        "  5  verify or status found something\n",
         out);
 }

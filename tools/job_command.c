@@ -6,9 +6,10 @@
 #include "keyturn/job.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
-#include "tools/documents.h"
 #include "tools/ending.h"
 #include "tools/help.h"
+#include "tools/inputs.h"
+#include "tools/kms_screen.h"
 #include "tools/option_table.h"
 #include "tools/report.h"
 #include "tools/screen.h"
@@ -16,82 +17,6 @@
 #include "tools/settings.h"
 #include "tools/summary.h"
 #include "tools/watch.h"
-
-/* The documents that a job borrows. */
-struct documents {
-    bson_t *kms_providers, *tls_options, *schema_map, *filter, *master_key;
-};
-
-/* The job has its own copy in locked memory by now; ours must not reach a core dump. */
-static void documents_free_secrets(struct documents *documents)
-{
-    bson_destroy(documents->kms_providers);
-    bson_destroy(documents->tls_options);
-    documents->kms_providers = documents->tls_options = NULL;
-}
-
-static void documents_free(struct documents *documents)
-{
-    documents_free_secrets(documents);
-    bson_destroy(documents->schema_map);
-    bson_destroy(documents->filter);
-    bson_destroy(documents->master_key);
-}
-
-static void warn_exposed(struct kt_screen *screen, const char *file)
-{
-    char line[700];
-    unsigned mode;
-    if (!file || !kt_document_exposed(file, &mode))
-        return;
-    snprintf(line, sizeof line, "%s holds secrets and others can read it (mode %04o); chmod 600 %s", file,
-             mode, file);
-    screen->log.write(screen->log.context, KT_LOG_WARN, line);
-}
-
-static enum kt_status load_providers(struct kt_settings *settings, struct documents *documents,
-                                     struct kt_screen *screen, struct kt_error *err)
-{
-    struct kt_document_source *source = &settings->kms_providers;
-    bool inside = source->bson != NULL;
-    bson_t *loaded;
-    warn_exposed(screen, inside ? settings->config : source->file);
-    enum kt_status status = kt_document_load(&settings->tls_options, &documents->tls_options, err);
-    if (inside) {
-        documents->kms_providers = source->bson;
-        source->bson = NULL;
-        return status;
-    }
-    if (status == KT_OK)
-        status = kt_document_load(source, &loaded, err);
-    if (status != KT_OK)
-        return status;
-    status = kt_document_split_providers(loaded, source->name, &documents->kms_providers,
-                                         &documents->tls_options, err);
-    bson_destroy(loaded);
-    return status;
-}
-
-static enum kt_status documents_load(struct kt_settings *settings, struct documents *documents,
-                                     struct kt_screen *screen, struct kt_error *err)
-{
-    enum kt_status status = load_providers(settings, documents, screen, err);
-    if (status == KT_OK)
-        status = kt_document_load(&settings->schema_map, &documents->schema_map, err);
-    if (status == KT_OK)
-        status = kt_document_load(&settings->filter, &documents->filter, err);
-    if (status == KT_OK)
-        status = kt_document_load(&settings->master_key, &documents->master_key, err);
-    return status;
-}
-
-static struct kt_document borrow(const bson_t *bson, const char *name)
-{
-    struct kt_document document = {.name = name};
-    if (bson)
-        document.bson = (struct kt_span){bson_get_data(bson), bson->len};
-    return document;
-}
 
 static enum kt_job_kind kind_of(const struct kt_cli_command *command)
 {
@@ -119,7 +44,7 @@ static const char *from_environment(const char *name)
 }
 
 static struct kt_job_options make_options(const struct kt_cli_command *command, const struct kt_settings *s,
-                                          const struct documents *documents, const struct kt_log *log)
+                                          const struct kt_inputs *inputs, const struct kt_log *log)
 {
     const char *kms_name = s->kms_providers.name, *tls_name = s->tls_options.name;
     return (struct kt_job_options){
@@ -128,25 +53,29 @@ static struct kt_job_options make_options(const struct kt_cli_command *command, 
         .to = s->to,
         .key_vault = s->key_vault,
         .key_vault_namespace = s->key_vault_namespace,
-        .kms_providers = borrow(documents->kms_providers, kms_name),
-        .tls_options = borrow(documents->tls_options, tls_name ? tls_name : kms_name),
-        .schema_map = borrow(documents->schema_map, s->schema_map.name),
+        .kms_providers = kt_inputs_borrow(inputs->kms_providers, kms_name),
+        .tls_options = kt_inputs_borrow(inputs->tls_options, tls_name ? tls_name : kms_name),
+        .schema_map = kt_inputs_borrow(inputs->schema_map, s->schema_map.name),
         .ns_include = s->ns_include.v,
         .ns_exclude = s->ns_exclude.v,
         .provider = s->provider,
-        .master_key = borrow(documents->master_key, s->master_key.name),
-        .filter = borrow(documents->filter, s->filter.name),
+        .master_key = kt_inputs_borrow(inputs->master_key, s->master_key.name),
+        .filter = kt_inputs_borrow(inputs->filter, s->filter.name),
         .older_than_ms = s->older_than_ms,
         .failures = s->failures,
         .only = s->only,
         .threads = (int)s->threads,
+        .kms_concurrency = (uint32_t)s->kms_concurrency,
+        .kms_rate = (double)s->kms_rate,
         .backend = s->backend ? s->backend : from_environment("KEYTURN_BACKEND"),
         .cpu_disable = from_environment("KEYTURN_CPU_DISABLE"),
         .max_failures = s->max_failures,
         .has_max_failures = is_given(s, "max-failures"),
         .dry_run = s->dry_run,
         .forget = s->forget,
+        .all_or_nothing = s->all_or_nothing,
         .checkpoint = s->checkpoint,
+        .backup = s->backup,
         .max_docs_per_second = (double)s->max_docs_per_second,
         .accept = s->accept.v,
         .leave_unencryptable = s->on_unencryptable && strcmp(s->on_unencryptable, "leave") == 0,
@@ -171,8 +100,8 @@ static enum kt_status ask(const struct kt_cli_command *command, const struct kt_
 }
 
 static int run_job(const struct kt_cli_command *command, const struct kt_settings *settings,
-                   struct documents *documents, const struct kt_job_options *options,
-                   struct kt_report *report, struct kt_screen *screen)
+                   struct kt_inputs *inputs, const struct kt_job_options *options, struct kt_report *report,
+                   struct kt_screen *screen)
 {
     struct kt_watch watch;
     struct kt_job_progress last = {0};
@@ -184,7 +113,11 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
     if (kt_watch_start(&watch, screen, options->kind == KT_JOB_REWRAP ? "DEKs" : "documents", &err) != KT_OK)
         return kt_screen_refused(screen, &err);
     enum kt_status status = kt_job_open(&job, options, &err);
-    documents_free_secrets(documents);
+    kt_inputs_free_secrets(inputs);
+    struct kt_kms_plan plan;
+    if (status == KT_OK && (options->dry_run || changes_server(command, settings)) &&
+        kt_job_kms_plan(job, &plan))
+        kt_kms_print_plan(options->to && strcmp(options->to, "-") == 0 ? stderr : stdout, options, &plan);
     if (status == KT_OK && changes_server(command, settings) && !settings->yes)
         status = ask(command, settings, screen, &err);
     if (status == KT_OK) {
@@ -220,7 +153,7 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
 int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
 {
     struct kt_settings settings = {0};
-    struct documents documents = {0};
+    struct kt_inputs inputs = {0};
     struct kt_report report = {0};
     struct kt_guard guard = {0};
     struct kt_screen screen;
@@ -245,13 +178,13 @@ int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
     if (status == KT_OK)
         status = kt_report_open(&report, settings.report, &err);
     if (status == KT_OK)
-        status = documents_load(&settings, &documents, &screen, &err);
-    struct kt_job_options options = make_options(command, &settings, &documents, &screen.log);
+        status = kt_inputs_load(&inputs, &settings, &screen, &err);
+    struct kt_job_options options = make_options(command, &settings, &inputs, &screen.log);
     options.guard_fd = guard.fd;
     options.partition = partition;
     options.partitions = partitions;
     if (status == KT_OK)
-        exit = run_job(command, &settings, &documents, &options, &report, &screen);
+        exit = run_job(command, &settings, &inputs, &options, &report, &screen);
     else {
         kt_screen_refused(&screen, &err);
         (void)!kt_report_write(&report, command->name, exit, &options, NULL, &err, NULL);
@@ -260,7 +193,7 @@ done:
     kt_guard_end(&guard);
     kt_report_close(&report);
     kt_screen_close(&screen);
-    documents_free(&documents);
+    kt_inputs_free(&inputs);
     kt_settings_cleanup(&settings);
     return exit;
 }

@@ -11,11 +11,12 @@
 #define DATA (KT_CMD_ENCRYPT | KT_CMD_DECRYPT | KT_CMD_VERIFY)
 #define WRITES (KT_CMD_ENCRYPT | KT_CMD_DECRYPT | KT_CMD_REWRAP)
 #define JOBS (DATA | KT_CMD_REWRAP)
-#define ALL (JOBS | KT_CMD_SAMPLE)
+#define READS (JOBS | KT_CMD_STATUS)
+#define ALL (READS | KT_CMD_SAMPLE)
 #define AT(field) .at = offsetof(struct kt_settings, field)
 
 static const struct kt_option options[] = {
-    {"from", "STORE", KT_OPTION_PATH, DATA, DATA,
+    {"from", "STORE", KT_OPTION_PATH, DATA | KT_CMD_STATUS, DATA,
      "what is read: a file as mongodump writes it (BSON or archive; gzip and zstd are known by their magic), "
      "a dump's folder, - for stdin, or a server (mongodb://..., or env:NAME for a variable that holds it)",
      AT(from)},
@@ -24,22 +25,23 @@ static const struct kt_option options[] = {
      "or - for stdout. sample: a new folder. Not needed with --dry-run; without it a server is changed in "
      "place",
      AT(to)},
-    {"key-vault", "STORE", KT_OPTION_PATH, JOBS, JOBS,
-     "the key vault: a file as mongodump writes it, or a server", .preset = "the server of --from",
-     AT(key_vault)},
-    {"key-vault-namespace", "NS", KT_OPTION_TEXT, JOBS, 0, "which collection of a dump is the key vault",
+    {"key-vault", "STORE", KT_OPTION_STORES, READS, READS,
+     "the key vault: a file as mongodump writes it, or a server; status: may be repeated, backups and dumps "
+     "count too",
+     .preset = "the server of --from", AT(key_vaults)},
+    {"key-vault-namespace", "NS", KT_OPTION_TEXT, READS, 0, "which collection of a dump is the key vault",
      .preset = "encryption.__keyVault", AT(key_vault_namespace)},
-    {"kms-providers", "FILE", KT_OPTION_SECRET, JOBS, JOBS,
+    {"kms-providers", "FILE", KT_OPTION_SECRET, READS, JOBS,
      "JSON file {\"kmsProviders\": ..., \"tlsOptions\": ...} with the drivers' documents, or env:NAME for a "
      "variable that holds it; never on the command line",
      AT(kms_providers)},
-    {"tls-options", "DOCUMENT", KT_OPTION_JSON_FILE, JOBS, 0,
+    {"tls-options", "DOCUMENT", KT_OPTION_JSON_FILE, READS, 0,
      "the drivers' tlsOptions, where kmsProviders stands in the configuration file itself", AT(tls_options),
      .config_only = true},
     {"schema-map", "FILE", KT_OPTION_JSON_FILE, DATA, KT_CMD_ENCRYPT | KT_CMD_VERIFY,
      "JSON file with the drivers' schemaMap; decrypt without one opens every encrypted value",
      AT(schema_map)},
-    {"config", "FILE", KT_OPTION_PATH, JOBS, 0,
+    {"config", "FILE", KT_OPTION_PATH, READS, 0,
      "JSON file with these options, named in camelCase; file names in it are relative to its folder; the "
      "command line wins",
      AT(config)},
@@ -56,8 +58,15 @@ static const struct kt_option options[] = {
      "the new CMK, as the drivers' masterKey document; needs --provider", AT(master_key)},
     {"filter", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP, 0,
      "rewrap only the key documents that match this query (equality and $in)", AT(filter)},
-    {"older-than", "AGE", KT_OPTION_AGE, KT_CMD_REWRAP, 0,
-     "rewrap only DEKs last wrapped longer ago than this: 90d, 12h (s m h d w)", AT(older_than_ms)},
+    {"older-than", "AGE", KT_OPTION_AGE, KT_CMD_REWRAP | KT_CMD_STATUS, 0,
+     "rewrap only DEKs last wrapped longer ago than this: 90d, 12h (s m h d w); status: they are findings",
+     AT(older_than_ms)},
+    {"all-or-nothing", NULL, KT_OPTION_FLAG, KT_CMD_REWRAP, 0, "when a single DEK fails, nothing is written",
+     AT(all_or_nothing)},
+    {"cmk", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_STATUS, 0,
+     "a masterKey document with its provider: does anything still need this CMK? Fields that it leaves out "
+     "match anything",
+     AT(cmk)},
     {"on-unencryptable", "fail|leave", KT_OPTION_CHOICE, KT_CMD_ENCRYPT, 0,
      "a value that cannot be encrypted fails its document, or is left as it is", .preset = "fail",
      .choices = "fail|leave", AT(on_unencryptable)},
@@ -75,6 +84,9 @@ static const struct kt_option options[] = {
      AT(forget)},
     {"yes", NULL, KT_OPTION_FLAG, WRITES, 0, "do not ask before a server is changed; jobs on files never ask",
      AT(yes)},
+    {"backup", "FILE", KT_OPTION_PATH, KT_CMD_REWRAP, 0,
+     "servers: where the old key documents are kept, with the new wraps that replace them; it must not exist",
+     .preset = "rewrap-<UTC>.bson in the working folder", AT(backup)},
     {"checkpoint", "DB", KT_OPTION_TEXT, WRITES, 0, "servers: the database that keeps how far the job came",
      .preset = "keyturn", AT(checkpoint)},
     {"partition", "I/N", KT_OPTION_TEXT, KT_CMD_ENCRYPT | KT_CMD_DECRYPT, 0,
@@ -94,10 +106,16 @@ static const struct kt_option options[] = {
      .max = UINT64_MAX, AT(seed)},
     {"threads", "N", KT_OPTION_COUNT, JOBS, 0, "worker threads", .preset = "one a core", .min = 1, .max = 256,
      AT(threads)},
+    {"kms-concurrency", "N", KT_OPTION_COUNT, READS, 0, "requests to the KMS in flight, at most",
+     .preset = "as many as it takes, up to 512", .min = 1, .max = 512, AT(kms_concurrency)},
+    {"kms-rate", "N", KT_OPTION_COUNT, READS, 0,
+     "requests to the KMS a second and quota (account and region, key vault, project), at most",
+     .preset = "as many as it takes", .min = 1, .max = 1000000, AT(kms_rate)},
     {"backend", "NAME", KT_OPTION_TEXT, ALL, 0,
      "the engine: auto, or one that keyturn --version names; else KEYTURN_BACKEND", .preset = "auto",
      AT(backend)},
-    {"report", "FILE", KT_OPTION_PATH, JOBS, 0, "write the figures as JSON, after a failure too", AT(report)},
+    {"report", "FILE", KT_OPTION_PATH, READS, 0, "write the figures as JSON, after a failure too",
+     AT(report)},
     {"log-format", "text|json", KT_OPTION_CHOICE, ALL, 0, "json: one object a line on stderr",
      .preset = "text", .choices = "text|json", AT(log_format)},
     {"quiet", NULL, KT_OPTION_FLAG, ALL, 0, "only errors and the result", AT(quiet)},
@@ -205,6 +223,17 @@ static enum kt_status set_count(const struct kt_option *option, uint64_t *slot, 
                    text, option->min, option->max);
 }
 
+static enum kt_status add_store(struct kt_settings *settings, struct kt_strings *slot, const char *folder,
+                                const char *text, struct kt_error *err)
+{
+    const char *store = kt_settings_path(settings, folder, text);
+    if (!store)
+        return kt_fail(err, KT_E_NOMEM, "no memory for the options");
+    if (slot == &settings->key_vaults && slot->count == 0)
+        settings->key_vault = store;
+    return kt_strings_add(slot, store, err);
+}
+
 static enum kt_status set_document(const struct kt_option *option, struct kt_document_source *source,
                                    const char *text, const char *where, struct kt_error *err)
 {
@@ -248,6 +277,8 @@ enum kt_status kt_option_set(const struct kt_option *option, struct kt_settings 
         return *(const char **)slot ? KT_OK : kt_fail(err, KT_E_NOMEM, "no memory for the options");
     case KT_OPTION_LIST:
         return kt_strings_add(slot, text, err);
+    case KT_OPTION_STORES:
+        return add_store(settings, slot, folder, text, err);
     case KT_OPTION_COUNT:
         return set_count(option, slot, text, where, err);
     case KT_OPTION_AGE:

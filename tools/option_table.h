@@ -13,6 +13,7 @@ enum kt_command_bit {
     KT_CMD_DECRYPT = 1 << 2,
     KT_CMD_VERIFY = 1 << 3,
     KT_CMD_SAMPLE = 1 << 4,
+    KT_CMD_STATUS = 1 << 5,
 };
 
 enum kt_option_type {
@@ -21,6 +22,7 @@ enum kt_option_type {
     KT_OPTION_CHOICE,    /* const char *, one of `choices` */
     KT_OPTION_PATH,      /* const char *: a store or a file; in a configuration file relative to its folder */
     KT_OPTION_LIST,      /* struct kt_strings; may be given several times */
+    KT_OPTION_STORES,    /* struct kt_strings of stores; several times where the command allows it */
     KT_OPTION_COUNT,     /* uint64_t, min to max */
     KT_OPTION_AGE,       /* int64_t, milliseconds */
     KT_OPTION_JSON_FILE, /* struct kt_document_source: a file */

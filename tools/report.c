@@ -113,6 +113,7 @@ static void write_keys(struct kt_json *json, const struct kt_key_counts *keys)
     kt_json_count(json, "read", keys->read);
     kt_json_count(json, "matched", keys->matched);
     kt_json_count(json, "rewrapped", keys->rewrapped);
+    kt_json_count(json, "sampled", keys->sampled);
     kt_json_count(json, "proven", keys->proven);
     kt_json_count(json, "failed", keys->failed);
     kt_json_begin(json, "cmks", '[');
@@ -128,6 +129,17 @@ static void write_keys(struct kt_json *json, const struct kt_key_counts *keys)
     kt_json_end(json, '{');
 }
 
+void kt_report_kms(struct kt_json *json, const struct kt_kms_counts *kms)
+{
+    kt_json_begin(json, "kms", '{');
+    kt_json_count(json, "calls", kms->calls);
+    kt_json_count(json, "retries", kms->retries);
+    kt_json_count(json, "throttled", kms->throttled);
+    kt_json_seconds(json, "p50Ms", kms->p50_ms);
+    kt_json_seconds(json, "p99Ms", kms->p99_ms);
+    kt_json_end(json, '{');
+}
+
 static void write_result(struct kt_json *json, const struct kt_job_options *options,
                          const struct kt_job_result *result)
 {
@@ -140,33 +152,17 @@ static void write_result(struct kt_json *json, const struct kt_job_options *opti
     for (const char *const *warning = result->warnings; warning && *warning; warning++)
         kt_json_text(json, NULL, *warning);
     kt_json_end(json, '[');
-    if (options->kind == KT_JOB_REWRAP)
+    if (options->kind == KT_JOB_REWRAP) {
+        kt_json_bool(json, "withheld", result->withheld);
         write_keys(json, &result->keys);
-    else
+    } else
         write_namespaces(json, result);
+    if (result->has_kms)
+        kt_report_kms(json, &result->kms);
 }
 
-enum kt_status kt_report_write(struct kt_report *report, const char *job, int exit,
-                               const struct kt_job_options *options, const struct kt_job_result *result,
-                               const struct kt_error *failure, struct kt_error *err)
+static enum kt_status settle(struct kt_report *report, struct kt_error *err)
 {
-    if (!report->out)
-        return KT_OK;
-    struct kt_json json = {.out = report->out, .lines = true};
-    kt_json_begin(&json, NULL, '{');
-    kt_json_text(&json, "job", job);
-    kt_json_count(&json, "exit", (uint64_t)exit);
-    kt_json_seconds(&json, "seconds", result ? result->seconds : 0);
-    kt_json_bool(&json, "dryRun", options->dry_run);
-    if (failure->status != KT_OK) {
-        kt_json_text(&json, "status", kt_status_name(failure->status));
-        kt_json_text(&json, "error", failure->message);
-    }
-    if (result)
-        write_result(&json, options, result);
-    kt_json_end(&json, '{');
-    fputc('\n', report->out);
-
     bool whole = fflush(report->out) == 0 && !ferror(report->out);
     if (whole && report->draft)
         whole = fsync(fileno(report->out)) == 0 && rename(report->draft, report->file) == 0;
@@ -175,6 +171,52 @@ enum kt_status kt_report_write(struct kt_report *report, const char *job, int ex
     free(report->draft);
     report->draft = NULL;
     return KT_OK;
+}
+
+enum kt_status kt_report_write_fields(struct kt_report *report, const struct kt_report_head *head,
+                                      kt_report_fields_fn fields, const void *context, struct kt_error *err)
+{
+    if (!report->out)
+        return KT_OK;
+    struct kt_json json = {.out = report->out, .lines = true};
+    kt_json_begin(&json, NULL, '{');
+    kt_json_text(&json, "job", head->job);
+    kt_json_count(&json, "exit", (uint64_t)head->exit);
+    kt_json_seconds(&json, "seconds", head->seconds);
+    kt_json_bool(&json, "dryRun", head->dry_run);
+    if (head->failure->status != KT_OK) {
+        kt_json_text(&json, "status", kt_status_name(head->failure->status));
+        kt_json_text(&json, "error", head->failure->message);
+    }
+    if (fields)
+        fields(&json, context);
+    kt_json_end(&json, '{');
+    fputc('\n', report->out);
+    return settle(report, err);
+}
+
+struct job_fields {
+    const struct kt_job_options *options;
+    const struct kt_job_result *result;
+};
+
+static void write_job(struct kt_json *json, const void *context)
+{
+    const struct job_fields *fields = context;
+    write_result(json, fields->options, fields->result);
+}
+
+enum kt_status kt_report_write(struct kt_report *report, const char *job, int exit,
+                               const struct kt_job_options *options, const struct kt_job_result *result,
+                               const struct kt_error *failure, struct kt_error *err)
+{
+    struct job_fields fields = {options, result};
+    struct kt_report_head head = {.job = job,
+                                  .exit = exit,
+                                  .seconds = result ? result->seconds : 0,
+                                  .dry_run = options->dry_run,
+                                  .failure = failure};
+    return kt_report_write_fields(report, &head, result ? write_job : NULL, &fields, err);
 }
 
 void kt_report_close(struct kt_report *report)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "keyturn/job.h"
+#include "tools/json_out.h"
 
 struct kt_report {
     const char *file; /* NULL: none was asked for */
@@ -24,6 +25,22 @@ KT_MUST_USE enum kt_status kt_report_write(struct kt_report *report, const char 
                                            const struct kt_job_options *options,
                                            const struct kt_job_result *result, const struct kt_error *failure,
                                            struct kt_error *err);
+
+/* The same for whatever writes its own fields. */
+struct kt_report_head {
+    const char *job;
+    int exit;
+    double seconds;
+    bool dry_run;
+    const struct kt_error *failure; /* status KT_OK: none */
+};
+typedef void (*kt_report_fields_fn)(struct kt_json *json, const void *context);
+KT_MUST_USE enum kt_status kt_report_write_fields(struct kt_report *report, const struct kt_report_head *head,
+                                                  kt_report_fields_fn fields, const void *context,
+                                                  struct kt_error *err);
+
+/* "kms": {calls, retries, throttled, p50Ms, p99Ms} */
+void kt_report_kms(struct kt_json *json, const struct kt_kms_counts *kms);
 
 /* Removes a report that was not written. */
 void kt_report_close(struct kt_report *report);

@@ -35,25 +35,34 @@ static bool from_command_line(const struct kt_settings *settings, const char *na
     return option && settings->given[kt_option_index(option)] == KT_GIVEN_COMMAND;
 }
 
+static enum kt_status settle_store(const struct kt_settings *settings, const char *name, const char **store,
+                                   struct kt_error *err)
+{
+    const char *given = *store;
+    if (given && strncmp(given, "env:", 4) == 0) {
+        *store = getenv(given + 4);
+        if (!*store || !**store)
+            return kt_fail(err, KT_E_USAGE, "--%s %s: there is no such variable in the environment", name,
+                           given);
+    } else if (kt_store_is_server(given) && has_password(given) && from_command_line(settings, name))
+        return kt_fail(
+            err, KT_E_USAGE,
+            "--%s: a password on the command line can be seen by every user of this machine; write "
+            "env:NAME, or put the connection string into --config",
+            name);
+    return KT_OK;
+}
+
 enum kt_status kt_server_stores(struct kt_settings *settings, struct kt_error *err)
 {
-    const char *const names[] = {"from", "to", "key-vault"};
-    const char **stores[] = {&settings->from, &settings->to, &settings->key_vault};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *store = *stores[i];
-        if (store && strncmp(store, "env:", 4) == 0) {
-            *stores[i] = getenv(store + 4);
-            if (!*stores[i] || !**stores[i])
-                return kt_fail(err, KT_E_USAGE, "--%s %s: there is no such variable in the environment",
-                               names[i], store);
-        } else if (kt_store_is_server(store) && has_password(store) && from_command_line(settings, names[i]))
-            return kt_fail(
-                err, KT_E_USAGE,
-                "--%s: a password on the command line can be seen by every user of this machine; write "
-                "env:NAME, or put the connection string into --config",
-                names[i]);
-    }
-    return KT_OK;
+    enum kt_status status = settle_store(settings, "from", &settings->from, err);
+    if (status == KT_OK)
+        status = settle_store(settings, "to", &settings->to, err);
+    for (size_t i = 0; i < settings->key_vaults.count && status == KT_OK; i++)
+        status = settle_store(settings, "key-vault", &settings->key_vaults.v[i], err);
+    if (settings->key_vaults.count)
+        settings->key_vault = settings->key_vaults.v[0];
+    return status;
 }
 
 static enum kt_status environment_count(const char *name, uint64_t *n, struct kt_error *err)

@@ -31,15 +31,17 @@ enum kt_given { KT_NOT_GIVEN, KT_GIVEN_CONFIG, KT_GIVEN_COMMAND };
 /* Strings live as long as the settings, or are the command line's own. */
 struct kt_settings {
     const char *from, *to, *key_vault, *key_vault_namespace, *config;
-    struct kt_document_source kms_providers, tls_options, schema_map, filter, master_key;
-    bool dry_run, yes, forget, quiet, verbose;
+    struct kt_strings key_vaults; /* key_vault is its first */
+    struct kt_document_source kms_providers, tls_options, schema_map, filter, master_key, cmk;
+    bool dry_run, yes, forget, quiet, verbose, all_or_nothing;
     uint64_t threads, max_failures;
     const char *backend, *on_unencryptable, *report, *failures, *only, *log_format;
     struct kt_strings ns_include, ns_exclude;
     const char *provider;
+    uint64_t kms_concurrency, kms_rate;
     int64_t older_than_ms;
     uint64_t documents, keys, seed;
-    const char *checkpoint, *partition;
+    const char *checkpoint, *partition, *backup;
     uint64_t max_docs_per_second;
     struct kt_strings accept;
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/format.h"
+#include "tools/kms_screen.h"
 #include "tools/table.h"
 
 const char *kt_summary_plural(uint64_t n)
@@ -177,13 +178,18 @@ static void print_rewrap(FILE *out, const struct kt_job_options *options, const 
     }
     if (dry)
         kt_table_cell(&table, "would be rewrapped");
-    else if (done)
+    else if (done && keys->sampled == keys->rewrapped)
         kt_table_cell(&table, "%s opened again and equal", kt_count_text(keys->proven).s);
     kt_table_cell(&table, "%s %s", kt_count_text(keys->failed).s, dry ? "would fail" : "failed");
     if (keys->read > done + keys->failed)
         kt_table_cell(&table, "%s others %s", kt_count_text(keys->read - done - keys->failed).s,
                       dry ? "would be copied" : "copied");
     kt_table_print(&table, out);
+    if (!dry && done && keys->sampled != keys->rewrapped)
+        fprintf(out, "  proof   %s of %s open to the same 96 bytes\n", kt_count_text(keys->proven).s,
+                kt_count_text(keys->sampled).s);
+    if (!dry && done)
+        kt_kms_print_unneeded(out, keys);
 }
 
 void kt_summary_print(FILE *out, const struct kt_job_options *options, const struct kt_job_result *result)
@@ -200,4 +206,6 @@ void kt_summary_print(FILE *out, const struct kt_job_options *options, const str
         print_rewrap(out, options, result);
         break;
     }
+    if (result->has_kms && result->kms.calls)
+        kt_kms_print_counts(out, &result->kms);
 }

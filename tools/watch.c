@@ -43,6 +43,9 @@ static void draw_text(struct kt_watch *watch, const struct kt_job_progress *now,
         at += (size_t)snprintf(line + at, sizeof line - at, "   %d%%", percent);
     if (rate > 0)
         at += (size_t)snprintf(line + at, sizeof line - at, "   %s/s", kt_count_text((uint64_t)rate).s);
+    if (now->has_kms)
+        at += (size_t)snprintf(line + at, sizeof line - at, "   in flight %u   throttled %s", now->in_flight,
+                               kt_count_text(now->throttled).s);
     at += (size_t)snprintf(line + at, sizeof line - at, "   failed %s", kt_count_text(now->failed).s);
     if (left > 0)
         at += (size_t)snprintf(line + at, sizeof line - at, "   %s left", kt_duration_text(left).s);
@@ -69,6 +72,10 @@ static void draw_json(struct kt_watch *watch, const struct kt_job_progress *now,
     kt_json_seconds(&json, "seconds", now->seconds);
     kt_json_seconds(&json, "perSecond", rate);
     kt_json_seconds(&json, "secondsLeft", left);
+    if (now->has_kms) {
+        kt_json_count(&json, "inFlight", now->in_flight);
+        kt_json_count(&json, "throttled", now->throttled);
+    }
     kt_json_text(&json, "waitingFor", now->waiting_for);
     kt_json_end(&json, '{');
     if (fclose(json.out) == 0 && line)

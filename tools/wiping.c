@@ -2,6 +2,7 @@
 #include "tools/wiping.h"
 
 #include <bson/bson.h>
+#include <curl/curl.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdint.h>
@@ -75,4 +76,6 @@ void kt_wiping_install(void)
                                              .aligned_alloc = aligned_malloc};
     CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
     bson_mem_set_vtable(&vtable);
+    /* Later calls of curl_global_init only count its users. */
+    curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
 }

@@ -15,7 +15,8 @@ struct kt_audit_options {
     const char *const *key_vaults; /* NULL-terminated: every store in which key documents lie, backups too */
     const char *key_vault_namespace;
     struct kt_document kms_providers, tls_options; /* without: whether CMKs can be used is not looked at */
-    struct kt_document cmk; /* a masterKey with its provider: does anything still need it? */
+    struct kt_document cmk; /* a masterKey with its provider: does anything still need it? Fields that it
+                             * leaves out match anything */
     int64_t older_than_ms;  /* DEKs last wrapped longer ago are findings; 0: none are */
     const char *from;       /* data: which DEKs does no value use? NULL: not looked at */
     const char *backend, *cpu_disable;
@@ -35,9 +36,21 @@ struct kt_audit_cmk {
     const char *why; /* KT_USE_NO */
 };
 
+/* The unique index on keyAltNames; a file does not say. */
+enum kt_audit_index {
+    KT_INDEX_UNKNOWN,
+    KT_INDEX_GOOD,
+    KT_INDEX_MISSING,
+    KT_INDEX_NOT_UNIQUE,
+    KT_INDEX_NOT_PARTIAL
+};
+
 struct kt_audit_vault {
-    const char *name; /* of the store */
+    const char *name;  /* of the store; a server's own name */
+    const char *where; /* " on rs0" for a server, else "" */
     uint64_t deks, broken, unnamed, duplicate_names;
+    uint64_t backups; /* of deks: old wraps in a backup that a rewrap made */
+    enum kt_audit_index index;
     uint64_t asked;  /* DEKs under options.cmk */
     uint64_t unused; /* with options.from: DEKs that no value uses */
     const struct kt_audit_cmk *cmks;
@@ -51,8 +64,10 @@ struct kt_audit_result {
     const struct kt_audit_vault *vaults;
     size_t vaults_count;
     /* findings: CMKs with old DEKs, without version, unusable; broken key documents; names that two DEKs
-     * share */
-    uint64_t old, versionless, unusable, broken, duplicate_names;
+     * share; key vaults on servers without the index that drivers ask for */
+    uint64_t old, versionless, unusable, broken, duplicate_names, bad_indexes;
+    bool has_kms; /* a provider needs a KMS */
+    struct kt_kms_counts kms;
     int exit; /* 5 when there are findings, else 0 */
 };
 

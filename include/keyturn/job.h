@@ -50,7 +50,10 @@ struct kt_job_options {
     uint64_t max_failures; /* the job stops (3) once more have failed; needs has_max_failures */
     bool has_max_failures;
     bool dry_run, forget, leave_unencryptable;
+    bool all_or_nothing; /* rewrap: the output gets its name only when no key failed */
     /* On servers. */
+    const char
+        *backup; /* rewrap: a file that does not exist; NULL: rewrap-<UTC>.bson in the working folder */
     const char *checkpoint;    /* database of the job's state on the cluster that is written; NULL: keyturn */
     int partition, partitions; /* this worker, from 0, and how many there are; partitions 0: one */
     double max_docs_per_second; /* 0: as many as the server takes */
@@ -70,7 +73,8 @@ struct kt_ns_counts {
     uint64_t documents, changed, values, already, left,
         failed; /* left: values that --on-unencryptable leaves */
     uint64_t nbytes_in, nbytes_out, largest_nbytes_out;
-    /* On a server, in this run: transactions that somebody's write aborted, and the documents read again for it. */
+    /* On a server, in this run: transactions that somebody's write aborted, and the documents read again for
+     * it. */
     uint64_t aborted, redone;
     const struct kt_path_counts *paths;
     size_t paths_count;
@@ -83,7 +87,9 @@ struct kt_cmk_counts {
 };
 
 struct kt_key_counts {
-    uint64_t read, matched, rewrapped, proven, failed;
+    uint64_t read, matched, rewrapped, failed;
+    uint64_t sampled,
+        proven; /* keys whose old and new wrap were to be opened and compared; that were equal */
     const struct kt_cmk_counts *cmks;
     size_t cmks_count;
 };
@@ -91,6 +97,24 @@ struct kt_key_counts {
 struct kt_kms_counts {
     uint64_t calls, retries, throttled; /* requests sent; of these repeated; replies that said "slow down" */
     double p50_ms, p99_ms;
+};
+
+/* One line of the plan: requests of one operation to one CMK. */
+struct kt_kms_plan_line {
+    const char *provider, *cmk; /* id; short name for screens */
+    const char *operation;      /* "ReEncrypt", "unwrap", "wrap", "proof" */
+    uint64_t deks, calls;
+};
+
+/* What a rewrap will ask of the KMS when nothing fails, besides the trials that have been made. */
+struct kt_kms_plan {
+    const struct kt_kms_plan_line *lines; /* those with calls, and "proof" */
+    size_t lines_count;
+    uint64_t deks, proofs, calls;
+    double usd;                 /* at list prices; of the providers that charge by call */
+    double seconds;             /* at kms_rate, or at the usual quotas; 0: nothing is known */
+    double rate;                /* of the slowest quota, calls a second */
+    bool quota_known, unpriced; /* quota_known: every provider's; unpriced: some calls have no list price */
 };
 
 struct kt_job_result {
@@ -105,8 +129,10 @@ struct kt_job_result {
     struct kt_key_counts keys; /* rewrap */
     bool has_kms;              /* a provider needs a KMS */
     struct kt_kms_counts kms;  /* then: of this run */
+    bool withheld;             /* all_or_nothing: a key failed, so nothing was written */
     const char
         *failures_file; /* where failed documents are listed; NULL: none failed. With several: the first */
+    const char *backup; /* rewrap on a server: the file with what was; NULL: none was needed */
     const char *const *warnings; /* NULL-terminated */
 };
 
@@ -117,9 +143,10 @@ struct kt_job_progress {
     double seconds;
     uint64_t throttled;      /* by the KMS */
     uint32_t in_flight;      /* requests to the KMS */
+    bool has_kms;            /* a provider needs one */
     uint64_t redone;         /* as in struct kt_ns_counts, of all namespaces */
     bool resting;            /* no transaction is open */
-    const char *waiting_for; /* "KMS", "input", "output", or NULL; static */
+    const char *waiting_for; /* "KMS", "KMS quota", "input", "output", or NULL; static */
 };
 
 struct kt_job;
@@ -133,6 +160,9 @@ KT_API KT_MUST_USE enum kt_status kt_job_open(struct kt_job **job, const struct 
 /* Runs to the end, to a stop or to a failure. KT_OK: closed, look at the result (exit 0, 1 or 5). Else err
  * says what ended it and result->exit is 2 (nothing written), 3 or 4. Once per job. */
 KT_API KT_MUST_USE enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err);
+
+/* After kt_job_open. False: the job is no rewrap, or no CMK needs a KMS. Lives until kt_job_close. */
+KT_API bool kt_job_kms_plan(const struct kt_job *job, struct kt_kms_plan *plan);
 
 /* Asks a running job to end soon with everything so far written and a checkpoint (exit 3). Async-signal-safe;
  * any thread. */
