@@ -27,7 +27,7 @@ static const struct kt_cli_command commands[] = {
     {"verify", "open every value and say which are as the schema wants them",
      "--from STORE --key-vault STORE --kms-providers FILE --schema-map FILE [options]",
      "Exits with 5 when something was found.\n", KT_CMD_VERIFY, kt_job_command},
-    {"status", "audit key vaults: which CMK wraps how many DEKs, how old, and whether it can be used now",
+    {"status", "audit key vaults: DEKs per CMK, their ages, whether each CMK can be used",
      "--key-vault STORE [--key-vault STORE ...] [--kms-providers FILE] [options]",
      "Reads, and opens one DEK of each CMK; writes nothing. Backups and dumps are key vaults too: what they\n"
      "hold still needs its CMK. Without --kms-providers it does not look whether CMKs can be used. Exits "
