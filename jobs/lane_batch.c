@@ -39,6 +39,10 @@ static uint32_t batch_limit(const struct kt_live_lane *lane)
 {
     uint64_t fit = lane->average ? KT_LANE_NBYTES / lane->average : lane->limit;
     uint32_t limit = fit < lane->limit ? (uint32_t)fit : lane->limit;
+    /* At a given pace all lanes together begin with a quarter of a second's work. */
+    double paced = lane->live->job->options.max_docs_per_second / 4 / lane->live->lanes_count;
+    if (paced > 0 && paced < limit)
+        limit = (uint32_t)paced;
     return limit ? limit : 1;
 }
 

@@ -46,7 +46,7 @@ class Killed(LiveCase):
     def kill_some(self, with_guard):
         killed = 0
         for n in range(KILLS):
-            process = self.start("encrypt", "--max-docs-per-second", DOCUMENTS // 2)
+            process = self.start("encrypt", "--max-docs-per-second", DOCUMENTS // (2 * KILLS))
             time.sleep(random.uniform(0.1, 1.2))
             guards = self.guard_of(process)
             if with_guard:
