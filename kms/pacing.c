@@ -155,7 +155,7 @@ static void note_latency(struct kt_pace *pace, uint64_t latency_ns)
     double latency = (double)latency_ns;
     pace->latency_ns = pace->latency_ns > 0 ? pace->latency_ns * 0.9 + latency * 0.1 : latency;
     /* The floor drifts up slowly, so that a path that has become longer is learnt. */
-    pace->least_ns = pace->least_ns > 0 ? least(pace->least_ns * 1.00005, latency) : latency;
+    pace->least_ns = pace->least_ns > 0 ? least(pace->least_ns * 1.00005, pace->latency_ns) : latency;
 }
 
 static void accepted(struct kt_pace *pace, uint64_t latency_ns)
@@ -163,9 +163,9 @@ static void accepted(struct kt_pace *pace, uint64_t latency_ns)
     pace->accepted[pace->slot % KT_PACE_SLOTS]++;
     note_latency(pace, latency_ns);
     /* Queues that grow at the service, or here, are no reason to send more; nor is an unused window. */
-    if (pace->latency_ns > 5 * pace->least_ns + 20 * MS)
+    if (pace->latency_ns > 3 * pace->least_ns + 10 * MS)
         pace->window = most(WINDOW_LEAST * 4, pace->window - 0.2);
-    if (pace->latency_ns > 2.5 * pace->least_ns + 5 * MS || pace->in_flight + 1 < pace->window / 2)
+    if (pace->latency_ns > 1.6 * pace->least_ns + 3 * MS || pace->in_flight + 1 < pace->window / 2)
         return;
     pace->window = least(pace->window_max, pace->window + (pace->probing ? 0.5 : 1 / pace->window));
 }

@@ -126,8 +126,8 @@ static void on_done(struct kt_kms_call *call)
 {
     (void)call;
     pthread_mutex_lock(&lock);
-    open_calls--;
-    pthread_cond_signal(&changed);
+    if (--open_calls == 0)
+        pthread_cond_signal(&changed);
     pthread_mutex_unlock(&lock);
 }
 

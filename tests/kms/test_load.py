@@ -82,6 +82,16 @@ class Load(unittest.TestCase):
         self.assertGreater(step["retries"], count * 3 * 0.2)
         self.assertGreater(min(figures["throttled"], figures["errors"], figures["resets"], figures["truncated"]), 0)
 
+    def test_refused_tokens_are_replaced_in_the_middle(self):
+        there = servers.metadata(aws={"AccessKeyId": "AKID", "SecretAccessKey": "secret"}, expiring=True, seconds=2, lateBy=3600)
+        port = servers.fast(delay=5)
+        step = load(port, 1200, credentials={}, rate=600,
+                    env={"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{there['port']}"})
+        figures = servers.end_fast()
+        self.whole(step, 1200)
+        self.assertGreater(figures["expired"], 0)
+        self.assertGreaterEqual(step["tokens"], 6)
+
 
 if __name__ == "__main__":
     unittest.main()

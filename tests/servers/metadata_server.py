@@ -3,7 +3,8 @@
 it is sent. Prints {port}; GET /count tells the requests by path.
 
 metadata_server.py CONFIG    JSON: {"aws": {AccessKeyId, SecretAccessKey, Token}, "seconds": N, "authorization": TEXT,
-                                    "expiring": true (the token says when), "azureToken": TEXT, "gcpToken": TEXT}
+                                    "expiring": true (the token says when), "lateBy": N (the reply
+                                    announces its expiry so many seconds too late), "azureToken": TEXT, "gcpToken": TEXT}
 """
 import collections
 import datetime
@@ -36,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         until = until.replace(microsecond=0)
         # What fast_kms reads: the time after which it refuses the token.
         expiring = {"Token": f"exp-{int(until.timestamp() * 1000)}"} if CONFIG.get("expiring") else {}
+        until += datetime.timedelta(seconds=CONFIG.get("lateBy", 0))
         return {**CONFIG["aws"], **expiring, "Code": "Success", "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def do_PUT(self):
