@@ -69,9 +69,10 @@ static enum kt_status write_all(const struct sample *sample, int fd, const char 
 /* A file of an earlier, killed run goes first: it may have another mode. */
 static int create(const struct sample *sample, const char *file, mode_t mode)
 {
-    if (unlinkat(sample->folder, file, 0) != 0 && errno != ENOENT)
-        return -1;
-    return openat(sample->folder, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    int fd = -1;
+    if (unlinkat(sample->folder, file, 0) == 0 || errno == ENOENT)
+        fd = openat(sample->folder, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    return fd;
 }
 
 /* Closes fd; a status other than KT_OK goes before what close says. */

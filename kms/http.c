@@ -42,6 +42,9 @@ static void bury(struct kt_http *http, struct socket_source *s)
     http->dead = s;
 }
 
+/* What a callback tells libcurl's multi interface, which then fails all transfers. */
+#define CALLBACK_FAILED (-1)
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *known)
 {
     (void)easy;
@@ -58,12 +61,12 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *k
     if (!s) {
         s = calloc(1, sizeof *s);
         if (!s)
-            return -1;
+            return CALLBACK_FAILED;
         *s = (struct socket_source){{on_ready}, http, fd, NULL};
         curl_multi_assign(http->multi, fd, s);
     }
     event.data.ptr = &s->source;
-    return epoll_ctl(http->epoll_fd, action, fd, &event) == 0 ? 0 : -1;
+    return epoll_ctl(http->epoll_fd, action, fd, &event) == 0 ? 0 : CALLBACK_FAILED;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *user)

@@ -18,8 +18,8 @@ static enum kt_status parse(const char *text)
     char *argv[MAX + 1];
     int argc = 0;
     snprintf(room, sizeof room, "%s", text);
-    for (char *word = strtok(room, " "); word && argc < MAX; word = strtok(NULL, " "))
-        argv[argc++] = word;
+    for (char *rest = room; rest && argc < MAX;)
+        argv[argc++] = strsep(&rest, " ");
     argv[argc] = NULL;
     kt_settings_cleanup(&settings);
     err = (struct kt_error){.status = KT_OK};
