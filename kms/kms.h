@@ -8,9 +8,9 @@
  * 1.0 and 1.2.
  *
  * Secrets: DEKs, request and reply bodies, tokens and credentials lie in locked memory while this folder
- * holds them. libcurl and OpenSSL copy some of them to their own heap (headers, TLS records): a program that
- * cares calls curl_global_init_mem and CRYPTO_set_mem_functions with allocators that wipe on free, before
- * anything else. */
+ * holds them. libcurl and OpenSSL copy some of them to their own heap (headers, TLS records), and libbson
+ * parses replies: a program that cares calls curl_global_init_mem, CRYPTO_set_mem_functions and
+ * bson_mem_set_vtable with allocators that wipe on free, before anything else. */
 #ifndef KT_KMS_KMS_H
 #define KT_KMS_KMS_H
 

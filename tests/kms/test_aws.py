@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """AWS KMS: moto, which checks signatures and policies, behind HAProxy."""
+import time
 import unittest
 
 from client import CLIENT, DEK, b64, call, leaks, one, run
@@ -175,6 +176,14 @@ class Faults(unittest.TestCase):
         answer = one(account(), call("wrap", "aws", cmk(at=front), DEK), options={"deadlineMs": 1500})
         self.assertEqual((answer["status"], answer["reason"]), ("KT_E_NET", "network"))
         self.assertGreater(answer["attempts"], 2)
+
+    def test_an_outage_ends_all_calls_soon_after_the_deadline(self):
+        begun = time.monotonic()
+        output = run(account(), [{"do": "load", "account": "aws", "masterKey": cmk(at=1), "count": 300}], options={"deadlineMs": 1500})
+        self.assertEqual(output["steps"][0]["failed"], 600)
+        self.assertLess(time.monotonic() - begun, 15)
+        # not each of them has knocked again and again
+        self.assertLess(output["stats"]["requests"], 600)
 
     def test_cancel_ends_a_hanging_call(self):
         front = servers.front(aws["port"], delay_ms=8000)

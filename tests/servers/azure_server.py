@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 TENANT, CLIENT = "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000"
-SECRET, FEDERATED = "s+e/c=r&e t~" + secrets.token_urlsafe(12), "fed." + secrets.token_urlsafe(24)
+# No characters that a form encodes: libmongocrypt sends the secret as it is.
+SECRET, FEDERATED = secrets.token_urlsafe(12), "fed." + secrets.token_urlsafe(24)
 LIFETIME = float(sys.argv[2]) if len(sys.argv) > 2 else 3600
 PAGE = 1  # versions on one page, so that links are followed
 keys, tokens, lock = {}, {}, threading.Lock()

@@ -25,6 +25,8 @@ PARENT = "projects/proj/locations/global"
 
 
 class Tokens(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def log_message(self, *_):
         pass
 

@@ -188,8 +188,10 @@ def haproxy_config(port, backend, lua, certs, delay_ms=0, rate=0, status503=0, t
     alpn = "alpn h2,http/1.1" if h2 else "alpn http/1.1"
     verify = f"ca-file {certs}/ca.pem verify required" if client_ca else ""
     return "\n".join([
-        "global", f"  lua-load {lua}", "  maxconn 4000", "  nbthread 1", "  stats timeout 5s", "defaults",
-        "  mode http", "  option http-buffer-request", "  timeout client 30s", "  timeout server 30s",
+        "global", f"  lua-load {lua}", "  maxconn 4000", "  nbthread 1", "  stats timeout 5s",
+        # Drivers know headers in one spelling only.
+        "  h1-case-adjust content-length Content-Length", "  h1-case-adjust transfer-encoding Transfer-Encoding",
+        "defaults", "  mode http", "  option http-buffer-request", "  option h1-case-adjust-bogus-client", "  timeout client 30s", "  timeout server 30s",
         "  timeout connect 5s", "frontend front",
         f"  bind 127.0.0.1:{port} ssl crt {certs}/{certificate}.pem {alpn} {verify}",
         *("  " + rule for rule in rules), "  default_backend back", "backend back",
