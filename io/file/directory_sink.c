@@ -57,8 +57,8 @@ static enum kt_status open_file(struct kt_sink *sink, const struct kt_file_entry
         close(fd);
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", sink->label);
     }
-    enum kt_status status =
-        kt_output_open(&sink->out, fd, at < 0 ? 0 : (uint64_t)at, entry->shown.codec, label, err);
+    enum kt_status status = kt_output_open(&sink->out, fd, at < 0 ? 0 : (uint64_t)at, entry->shown.codec,
+                                           label, &sink->gathered, err);
     free(label);
     return status;
 }

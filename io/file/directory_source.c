@@ -36,7 +36,7 @@ static enum kt_status open_current(struct directory_source *d, struct kt_error *
         close(fd);
         return memory_ran_out(&d->base, err);
     }
-    enum kt_status status = kt_input_open(&in, fd, label, entry->has_docs, err);
+    enum kt_status status = kt_input_open(&in, fd, label, entry->has_docs, &d->base.raw, err);
     if (status == KT_OK && kt_identity_add(0, "", kt_input_stat(in)) != kt_identity_add(0, "", &entry->st))
         status = kt_fail(err, KT_E_IO, "%s: changed since the job began", label);
     free(label);
@@ -142,19 +142,21 @@ static char *database_of(const char *path, const char *root_name)
     return strndup(start, (size_t)(slash - start));
 }
 
-static enum kt_status look_at_codec(struct directory_source *d, struct kt_file_entry *entry,
-                                    struct kt_error *err)
+static enum kt_status look_inside(struct directory_source *d, struct kt_file_entry *entry,
+                                  struct kt_error *err)
 {
     uint8_t head[KT_MAGIC_PEEK_NBYTES];
     int fd = openat(d->root, entry->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
+    ssize_t n = fd < 0 ? -1 : 0;
+    if (n == 0 && entry->has_docs)
+        n = pread(fd, head, sizeof head, 0);
     int cause = errno;
     if (fd >= 0)
         close(fd);
     if (n < 0)
         return kt_fail(err, cause == EIO ? KT_E_IO : KT_E_USAGE, "%s/%s: cannot be opened: %s", d->base.name,
                        entry->file, strerror(cause));
-    entry->shown.codec = entry->has_docs ? kt_magic_codec(kt_span_of(head, (size_t)n)) : KT_CODEC_NONE;
+    entry->shown.codec = kt_magic_codec(kt_span_of(head, (size_t)n));
     return KT_OK;
 }
 
@@ -163,7 +165,8 @@ static enum kt_status name_entry(struct directory_source *d, struct kt_file_entr
 {
     struct kt_metadata metadata;
     bool found;
-    enum kt_status status = kt_metadata_beside(&metadata, &found, d->root, entry->file, entry->file, err);
+    enum kt_status status =
+        kt_metadata_beside(&metadata, &found, d->root, entry->file, entry->file, &d->base.raw, err);
     if (status != KT_OK)
         return status;
     const char *slash = strrchr(entry->file, '/'), *file = slash ? slash + 1 : entry->file;
@@ -189,7 +192,7 @@ static enum kt_status add_entry(struct directory_source *d, const struct kt_tree
     const char *slash = strrchr(entry->file, '/');
     entry->has_docs = kt_bson_stem(slash ? slash + 1 : entry->file) > 0;
     entry->st = node->st;
-    enum kt_status status = look_at_codec(d, entry, err);
+    enum kt_status status = look_inside(d, entry, err);
     if (status == KT_OK && entry->has_docs)
         status = name_entry(d, entry, root_name, err);
     if (status != KT_OK)

@@ -21,10 +21,10 @@ struct kt_input {
     struct stat opened;
     _Atomic uint64_t *done;
     const atomic_bool *stop;
-    uint64_t raw_at; /* bytes read of the file */
-    struct kt_region raw;
-    struct kt_span rest; /* of raw, not used yet */
-    bool at_end;         /* of the file */
+    uint64_t raw_at;            /* bytes read of the file */
+    struct kt_region own, *raw; /* raw is own or lent */
+    struct kt_span rest;        /* of raw, not used yet */
+    bool at_end;                /* of the file */
     enum kt_codec codec;
     struct kt_decoder *decoder; /* NULL without a codec */
 };
@@ -82,8 +82,8 @@ static enum kt_status check_unchanged(const struct kt_input *in, struct kt_error
 static enum kt_status fill_raw(struct kt_input *in, size_t nbytes, struct kt_error *err)
 {
     size_t got;
-    enum kt_status status = read_file(in, in->raw.data, nbytes, &got, err);
-    in->rest = kt_span_of(in->raw.data, got);
+    enum kt_status status = read_file(in, in->raw->data, nbytes, &got, err);
+    in->rest = kt_span_of(in->raw->data, got);
     return status;
 }
 
@@ -167,7 +167,7 @@ static enum kt_status look_inside(struct kt_input *in, bool decode, struct kt_er
 }
 
 enum kt_status kt_input_open(struct kt_input **out, int fd, const char *label, bool decode,
-                             struct kt_error *err)
+                             struct kt_region *lent, struct kt_error *err)
 {
     *out = NULL;
     struct kt_input *in = calloc(1, sizeof *in);
@@ -176,8 +176,9 @@ enum kt_status kt_input_open(struct kt_input **out, int fd, const char *label, b
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", label);
     }
     *in = (struct kt_input){.fd = fd, .label = strdup(label)};
+    in->raw = lent ? lent : &in->own;
     enum kt_status status;
-    if (!in->label || kt_region_reserve(&in->raw, RAW_NBYTES) != KT_OK)
+    if (!in->label || kt_region_reserve(in->raw, RAW_NBYTES) != KT_OK)
         status = kt_fail(err, KT_E_NOMEM, "%s: memory ran out", label);
     else
         status = look_inside(in, decode, err);
@@ -196,7 +197,7 @@ void kt_input_close(struct kt_input *in)
     kt_decoder_free(in->decoder);
     close(in->fd);
     free(in->label);
-    kt_region_free(&in->raw);
+    kt_region_free(&in->own);
     free(in);
 }
 

@@ -12,9 +12,10 @@
 struct kt_input;
 
 /* Takes over fd, also on failure. label names it in messages and is copied. decode false: the bytes as they
- * lie, whatever they are. KT_OK, KT_E_IO, KT_E_NOMEM. */
+ * lie, whatever they are. lent is memory to read into, whose owner keeps it for as long as the input lives
+ * and may lend it again; NULL: the input has its own. KT_OK, KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_input_open(struct kt_input **in, int fd, const char *label, bool decode,
-                                         struct kt_error *err);
+                                         struct kt_region *lent, struct kt_error *err);
 void kt_input_close(struct kt_input *in);
 
 /* Adds to *done from now on what is read of the file, and what has been read already; *stop, once true, ends

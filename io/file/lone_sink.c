@@ -13,7 +13,8 @@ static enum kt_status open_output(struct kt_sink *sink, uint64_t at, struct kt_e
     int fd = fcntl(sink->part.fd, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)
         return kt_fail(err, KT_E_IO, "%s: %s", sink->label, strerror(errno));
-    return kt_output_open(&sink->out, fd, at, kt_input_codec(sink->like->feed.in), sink->part.label, err);
+    return kt_output_open(&sink->out, fd, at, kt_input_codec(sink->like->feed.in), sink->part.label, NULL,
+                          err);
 }
 
 static enum kt_status lone_begin(struct kt_sink *sink, struct kt_error *err)

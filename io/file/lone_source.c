@@ -72,7 +72,7 @@ static enum kt_status name_by_place(struct kt_file_entry *entry, const char *pat
     enum kt_status status = KT_OK;
     int dir = stem ? open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (dir >= 0) {
-        status = kt_metadata_beside(&metadata, &found, dir, file, path, err);
+        status = kt_metadata_beside(&metadata, &found, dir, file, path, NULL, err);
         close(dir);
     }
     if (status == KT_OK && stem > 0) {

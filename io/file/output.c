@@ -25,7 +25,7 @@ struct kt_output {
     uint64_t at;   /* bytes handed to the kernel */
     uint64_t sent; /* of those, on their way to the disk */
     char *label;
-    struct kt_region gathered;
+    struct kt_region own, *gathered; /* gathered is own or lent */
     size_t ngathered;
     struct kt_encoder *encoder; /* NULL without a codec */
 };
@@ -65,7 +65,7 @@ static enum kt_status flush(struct kt_output *out, struct kt_error *err)
 {
     size_t n = out->ngathered;
     out->ngathered = 0;
-    return write_out(out, out->gathered.data, n, err);
+    return write_out(out, out->gathered->data, n, err);
 }
 
 static enum kt_status write_plain(struct kt_output *out, struct kt_span bytes, struct kt_error *err)
@@ -75,7 +75,7 @@ static enum kt_status write_plain(struct kt_output *out, struct kt_span bytes, s
         return status;
     if (bytes.nbytes > GATHER_NBYTES / 4 && out->ngathered == 0)
         return write_out(out, bytes.data, bytes.nbytes, err);
-    memcpy(out->gathered.data + out->ngathered, bytes.data, bytes.nbytes);
+    memcpy(out->gathered->data + out->ngathered, bytes.data, bytes.nbytes);
     out->ngathered += bytes.nbytes;
     return KT_OK;
 }
@@ -90,7 +90,7 @@ static enum kt_status write_packed(struct kt_output *out, struct kt_span bytes, 
         if (out->ngathered == GATHER_NBYTES && (status = flush(out, err)) != KT_OK)
             return status;
         size_t made;
-        status = kt_encoder_step(out->encoder, &bytes, end, out->gathered.data + out->ngathered,
+        status = kt_encoder_step(out->encoder, &bytes, end, out->gathered->data + out->ngathered,
                                  GATHER_NBYTES - out->ngathered, &made, &more, out->label, err);
         if (status != KT_OK)
             return status;
@@ -148,13 +148,13 @@ void kt_output_abandon(struct kt_output *out)
     if (out->fd >= 0)
         close(out->fd);
     kt_encoder_free(out->encoder);
-    kt_region_free(&out->gathered);
+    kt_region_free(&out->own);
     free(out->label);
     free(out);
 }
 
 enum kt_status kt_output_open(struct kt_output **result, int fd, uint64_t at, enum kt_codec codec,
-                              const char *label, struct kt_error *err)
+                              const char *label, struct kt_region *lent, struct kt_error *err)
 {
     *result = NULL;
     struct kt_output *out = calloc(1, sizeof *out);
@@ -163,10 +163,11 @@ enum kt_status kt_output_open(struct kt_output **result, int fd, uint64_t at, en
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", label);
     }
     *out = (struct kt_output){.fd = fd, .at = at, .sent = at, .label = strdup(label)};
+    out->gathered = lent ? lent : &out->own;
     if (codec != KT_CODEC_NONE)
         out->encoder = kt_encoder_new(codec);
     bool packed = out->encoder || codec == KT_CODEC_NONE;
-    if (!out->label || !packed || kt_region_reserve(&out->gathered, GATHER_NBYTES) != KT_OK) {
+    if (!out->label || !packed || kt_region_reserve(out->gathered, GATHER_NBYTES) != KT_OK) {
         kt_output_abandon(out);
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", label);
     }

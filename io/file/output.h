@@ -8,9 +8,10 @@
 struct kt_output;
 
 /* Takes over fd, also on failure; its offset is `at` (0 for a new file), behind whole members or frames.
- * label names it in messages and is copied. KT_E_NOMEM. */
+ * label names it in messages and is copied. lent is memory to gather small writes in, whose owner keeps it
+ * for as long as the output lives and may lend it again; NULL: the output has its own. KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_output_open(struct kt_output **out, int fd, uint64_t at, enum kt_codec codec,
-                                          const char *label, struct kt_error *err);
+                                          const char *label, struct kt_region *lent, struct kt_error *err);
 
 /* KT_E_IO: the disk is full, the pipe closed, a limit passed or the device failed; KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_output_write(struct kt_output *out, struct kt_span bytes, struct kt_error *err);

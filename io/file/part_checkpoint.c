@@ -25,7 +25,7 @@ static enum kt_status write_new(struct kt_part *part, const bson_t *doc, struct 
     if (fd < 0)
         return cannot_store(part, err);
     struct kt_output *out;
-    enum kt_status status = kt_output_open(&out, fd, 0, KT_CODEC_NONE, part->fresh, err);
+    enum kt_status status = kt_output_open(&out, fd, 0, KT_CODEC_NONE, part->fresh, NULL, err);
     if (status != KT_OK)
         return status;
     uint8_t sum[8];

@@ -71,7 +71,7 @@ static enum kt_status open_stream(struct kt_sink *sink, const char *name, struct
                                     : open(name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return kt_fail(err, KT_E_USAGE, "%s: cannot be opened: %s", sink->label, strerror(errno));
-    return kt_output_open(&sink->out, fd, 0, kt_input_codec(sink->like->feed.in), sink->label, err);
+    return kt_output_open(&sink->out, fd, 0, kt_input_codec(sink->like->feed.in), sink->label, NULL, err);
 }
 
 /* What is written into the source's own folder would be part of it when the job goes on later. */
@@ -214,6 +214,7 @@ void kt_sink_close(struct kt_sink *sink, bool discard)
     if (!sink)
         return;
     kt_output_abandon(sink->out);
+    kt_region_free(&sink->gathered);
     sink->kind->close(sink);
     if (discard && !sink->is_stream && sink->state != KT_SINK_FINISHED && sink->part.fd >= 0)
         kt_part_discard(&sink->part);

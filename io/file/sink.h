@@ -35,7 +35,8 @@ struct kt_sink {
     bson_t *stored;      /* the checkpoint that was found; NULL: none */
     bson_t *job;         /* its document for the job; NULL: none */
     enum kt_sink_state state;
-    struct kt_output *out; /* the file, or the folder's current one; NULL between two */
+    struct kt_region gathered; /* lent to the folder's files */
+    struct kt_output *out;     /* the file, or the folder's current one; NULL between two */
 };
 
 extern const struct kt_sink_kind kt_lone_sink, kt_directory_sink, kt_archive_sink;

@@ -39,7 +39,7 @@ static enum kt_status open_stream(struct kt_source **source, int fd, const char 
                                   const struct kt_source_options *options, struct kt_error *err)
 {
     struct kt_input *in;
-    enum kt_status status = kt_input_open(&in, fd, strcmp(name, "-") == 0 ? "stdin" : name, true, err);
+    enum kt_status status = kt_input_open(&in, fd, strcmp(name, "-") == 0 ? "stdin" : name, true, NULL, err);
     if (status != KT_OK)
         return status;
     const struct stat st = *kt_input_stat(in);
@@ -85,6 +85,7 @@ void kt_source_close(struct kt_source *source)
         return;
     source->kind->close(source);
     kt_feed_close(&source->feed);
+    kt_region_free(&source->raw);
     kt_entries_free(&source->entries);
     free(source->name);
     free(source);

@@ -26,9 +26,10 @@ struct kt_source {
     _Atomic uint64_t done;
     atomic_bool stop;
     uint64_t total;
-    bool is_pipe;        /* known again by the CRC of what was read */
-    uint64_t identity;   /* otherwise: CRC of names, sizes, times and inode numbers */
-    struct kt_feed feed; /* of the stream, or of the folder's current file */
+    bool is_pipe;         /* known again by the CRC of what was read */
+    uint64_t identity;    /* otherwise: CRC of names, sizes, times and inode numbers */
+    struct kt_region raw; /* lent to the folder's files */
+    struct kt_feed feed;  /* of the stream, or of the folder's current file */
 };
 
 /* NULL when memory ran out. size is that of the kind's struct, which begins with struct kt_source. */
@@ -46,9 +47,10 @@ KT_MUST_USE enum kt_status kt_directory_source(struct kt_source **, int dir, con
 uint64_t kt_identity_add(uint64_t identity, const char *name, const struct stat *st);
 
 /* Reads and parses the metadata beside a collection's file: stem + ".metadata.json", or with .gz. *found is
- * false when there is none. dir is a folder's descriptor. */
+ * false when there is none. dir is a folder's descriptor; lent as for kt_input_open. */
 KT_MUST_USE enum kt_status kt_metadata_beside(struct kt_metadata *metadata, bool *found, int dir,
-                                              const char *file, const char *label, struct kt_error *err);
+                                              const char *file, const char *label, struct kt_region *lent,
+                                              struct kt_error *err);
 
 /* Fields of a saved position. */
 int64_t kt_position_int(bson_iter_t *position, const char *key, int64_t absent);

@@ -14,7 +14,7 @@ static void open_feed(struct kt_feed *feed, const void *data, size_t n)
     const char *path = kt_tmp_path("feed");
     kt_write_file(path, data, n);
     struct kt_input *in;
-    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, NULL), KT_OK);
+    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, NULL, NULL), KT_OK);
     kt_feed_open(feed, in);
 }
 

@@ -15,7 +15,7 @@ static enum kt_status read_all(const char *path, bool decode, size_t step, struc
 {
     struct kt_input *in;
     *all = (struct kt_buf){0};
-    enum kt_status status = kt_input_open(&in, open(path, O_RDONLY), path, decode, err);
+    enum kt_status status = kt_input_open(&in, open(path, O_RDONLY), path, decode, NULL, err);
     if (status != KT_OK)
         return status;
     *codec = kt_input_codec(in);
@@ -152,7 +152,7 @@ Test(input, bomb_stays_small)
     kt_run("head -c 268435456 /dev/zero | gzip -1 > '%s'", path);
     struct kt_input *in;
     struct kt_error err;
-    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, &err), KT_OK, "%s", err.message);
+    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, NULL, &err), KT_OK, "%s", err.message);
     static uint8_t chunk[1 << 20];
     uint64_t total = 0;
     size_t got = sizeof chunk;
@@ -184,7 +184,7 @@ Test(input, file_that_grows_while_it_is_read)
     kt_write_file(path, docs.data, docs.nbytes);
     struct kt_input *in;
     struct kt_error err;
-    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, &err), KT_OK);
+    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, NULL, &err), KT_OK);
     kt_run("printf 'more' >> '%s'", path);
     uint8_t all[4096];
     size_t got;
@@ -201,7 +201,7 @@ Test(input, progress_and_jump)
     kt_write_file(path, docs.data, docs.nbytes);
     struct kt_input *in;
     _Atomic uint64_t done = 100;
-    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, NULL), KT_OK);
+    cr_assert_eq(kt_input_open(&in, open(path, O_RDONLY), path, true, NULL, NULL), KT_OK);
     kt_input_share(in, &done, NULL);
     cr_assert_eq(done, 100 + 4096u);
     cr_assert(kt_input_jump(in, 200000));
@@ -231,7 +231,7 @@ Test(input, pipe_that_does_not_block)
     close(ends[1]);
     struct kt_input *in;
     struct kt_error err;
-    cr_assert_eq(kt_input_open(&in, ends[0], "pipe", true, &err), KT_OK);
+    cr_assert_eq(kt_input_open(&in, ends[0], "pipe", true, NULL, &err), KT_OK);
     uint8_t *all = malloc(docs.nbytes + 1);
     size_t got;
     cr_assert_eq(kt_input_read(in, all, docs.nbytes + 1, &got, &err), KT_OK, "%s", err.message);

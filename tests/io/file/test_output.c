@@ -15,7 +15,7 @@ static struct kt_output *open_output(const char *path, enum kt_codec codec)
 {
     struct kt_output *out;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    cr_assert_eq(kt_output_open(&out, fd, 0, codec, "the label", NULL), KT_OK);
+    cr_assert_eq(kt_output_open(&out, fd, 0, codec, "the label", NULL, NULL), KT_OK);
     return out;
 }
 
@@ -58,7 +58,7 @@ Test(output, any_sizes_with_cuts)
         cr_assert_eq(truncate(path, (off_t)cut_file_at), 0);
         expect_content(path, codec, kt_span_of(docs.data, cut_at));
         int fd = open(path, O_WRONLY | O_APPEND);
-        cr_assert_eq(kt_output_open(&out, fd, cut_file_at, codec, "x", NULL), KT_OK);
+        cr_assert_eq(kt_output_open(&out, fd, cut_file_at, codec, "x", NULL, NULL), KT_OK);
         cr_assert_eq(kt_output_write(out, kt_span_of(docs.data + cut_at, docs.nbytes - cut_at), NULL), KT_OK);
         cr_assert_eq(kt_output_finish(out, NULL), KT_OK);
         expect_content(path, codec, kt_span_of(docs.data, docs.nbytes));
@@ -148,7 +148,7 @@ Test(output, closed_pipe)
     close(ends[0]);
     struct kt_output *out;
     struct kt_error err;
-    cr_assert_eq(kt_output_open(&out, ends[1], 0, KT_CODEC_NONE, "stdout", NULL), KT_OK);
+    cr_assert_eq(kt_output_open(&out, ends[1], 0, KT_CODEC_NONE, "stdout", NULL, NULL), KT_OK);
     cr_assert_eq(write_until_it_fails(out, &err), KT_E_IO);
     cr_assert(strstr(err.message, "stdout: the reader of the pipe is gone"), "%s", err.message);
     kt_output_abandon(out);
@@ -163,7 +163,7 @@ Test(output, pipe_that_does_not_block)
     if (fork() == 0) {
         close(ends[0]);
         struct kt_output *out;
-        bool ok = kt_output_open(&out, ends[1], 0, KT_CODEC_NONE, "stdout", NULL) == KT_OK &&
+        bool ok = kt_output_open(&out, ends[1], 0, KT_CODEC_NONE, "stdout", NULL, NULL) == KT_OK &&
                   kt_output_write(out, kt_span_of(docs.data, docs.nbytes), NULL) == KT_OK &&
                   kt_output_finish(out, NULL) == KT_OK;
         _exit(ok ? 0 : 1);
