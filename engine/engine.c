@@ -115,51 +115,51 @@ static bool open_offsets_legal(const struct kt_batch *b)
     return legal;
 }
 
-/* Sets each message's status; returns false when one is not fit to be worked on. */
-static bool mark(const struct kt_batch *b, bool sealing)
+/* Sets each message's status and, sealing, its length; returns false when one is not fit to be worked on. */
+static inline bool mark(const struct kt_batch *b, struct kt_msg *m, bool sealing)
 {
-    bool all_fit = true;
-    for (size_t i = 0; i < b->msgs_count; i++) {
-        struct kt_msg *m = &b->msgs[i];
-        bool fit = sealing ? KT_SEALED_NBYTES(m->in_nbytes) <= KT_MSG_MAX
-                           : m->in_nbytes >= KT_SEAL_MIN_NBYTES && m->in_nbytes <= KT_MSG_MAX &&
-                                 m->in_nbytes % 16 == 0;
-        m->status = !fit ? KT_E_VALUE : b->keys[m->key] ? KT_OK : KT_E_KEY;
-        m->out_nbytes = sealing && m->status == KT_OK ? (uint32_t)KT_SEALED_NBYTES(m->in_nbytes) : 0;
-        all_fit &= m->status == KT_OK;
-    }
-    return all_fit;
+    size_t sealed = KT_SEALED_NBYTES(m->in_nbytes);
+    bool fit =
+        sealing ? sealed <= KT_MSG_MAX
+                : (m->in_nbytes >= KT_SEAL_MIN_NBYTES) & (m->in_nbytes <= KT_MSG_MAX) & !(m->in_nbytes % 16);
+    m->status = !fit ? KT_E_VALUE : b->keys[m->key] ? KT_OK : KT_E_KEY;
+    m->out_nbytes = sealing && m->status == KT_OK ? (uint32_t)sealed : 0;
+    return m->status == KT_OK;
 }
 
-static bool draw_ivs(struct kt_engine *engine, const struct kt_batch *b)
+/* The next of a stock of random IVs; `left` messages may still want one. false: the system's source failed.
+ */
+static inline bool draw_iv(struct kt_engine *engine, size_t *stock, size_t left, uint8_t *iv)
 {
-    size_t have = 0;
-    for (size_t i = 0; i < b->msgs_count; i++) {
-        const struct kt_msg *m = &b->msgs[i];
-        if (m->mode != KT_MODE_RANDOM || m->status != KT_OK)
-            continue;
-        if (have == 0) {
-            have = b->msgs_count - i < IVS_COUNT ? b->msgs_count - i : IVS_COUNT;
-            if (RAND_bytes(engine->ivs[0], (int)(16 * have)) != 1)
-                return false;
-        }
-        memcpy(b->out + m->out, engine->ivs[--have], 16);
+    if (*stock == 0) {
+        *stock = left < IVS_COUNT ? left : IVS_COUNT;
+        if (RAND_bytes(engine->ivs[0], (int)(16 * *stock)) != 1)
+            return false;
     }
+    memcpy(iv, engine->ivs[--*stock], 16);
     return true;
 }
 
 static enum kt_status seal_window(struct kt_engine *engine, const struct kt_batch *window)
 {
-    bool all_fit = mark(window, true);
-    if (!draw_ivs(engine, window))
-        return KT_E_INTERNAL;
+    bool all_fit = true;
+    size_t stock = 0;
+    for (size_t i = 0; i < window->msgs_count; i++) {
+        struct kt_msg *m = &window->msgs[i];
+        bool fit = mark(window, m, true);
+        all_fit &= fit;
+        if (fit && m->mode == KT_MODE_RANDOM &&
+            !draw_iv(engine, &stock, window->msgs_count - i, window->out + m->out))
+            return KT_E_INTERNAL;
+    }
     enum kt_status status = engine->backend->seal(engine->state.data, window);
     return status != KT_OK || all_fit ? status : KT_E_ITEM;
 }
 
 static enum kt_status open_window(struct kt_engine *engine, const struct kt_batch *window)
 {
-    mark(window, false);
+    for (size_t i = 0; i < window->msgs_count; i++)
+        mark(window, &window->msgs[i], false);
     enum kt_status status = engine->backend->open(engine->state.data, window);
     for (size_t i = 0; i < window->msgs_count && status == KT_OK; i++)
         status = window->msgs[i].status == KT_OK ? KT_OK : KT_E_ITEM;

@@ -20,7 +20,7 @@ AES_INLINE void store_block(uint8_t *p, __m128i x)
 
 /* Up to eight rows in place: data is where the first row's blocks begin, the chaining block is before them.
  */
-AES_INLINE void cbc_streams(const uint8_t (*keys)[GROUP_LONG][16], uint8_t *data, int streams, size_t blocks,
+AES_INLINE void cbc_streams(const uint8_t (*keys)[GROUP_MAX][16], uint8_t *data, int streams, size_t blocks,
                             bool one_key)
 {
     __m128i x[STREAMS];
@@ -46,7 +46,7 @@ AES_INLINE void cbc_streams(const uint8_t (*keys)[GROUP_LONG][16], uint8_t *data
 }
 
 /* The round keys that cbc_encrypt wants: lane 0's once, or each lane's own. */
-static inline void cbc_keys(uint8_t (*to)[GROUP_LONG][16], const struct lane *lanes, unsigned count,
+static inline void cbc_keys(uint8_t (*to)[GROUP_MAX][16], const struct lane *lanes, unsigned count,
                             bool one_key)
 {
     for (int r = 0; r <= KT_AES_ROUNDS; r++)
@@ -54,13 +54,13 @@ static inline void cbc_keys(uint8_t (*to)[GROUP_LONG][16], const struct lane *la
             store_block(to[r][i], load_block(lanes[i].key->enc[r]));
 }
 
-/* blocks blocks of count <= GROUP_LONG rows in place. Rows past count may be computed on too. */
-static inline void cbc_encrypt(const uint8_t (*keys)[GROUP_LONG][16], uint8_t *data, unsigned count,
+/* blocks blocks of count <= GROUP_MAX rows in place. Rows past count may be computed on too. */
+static inline void cbc_encrypt(const uint8_t (*keys)[GROUP_MAX][16], uint8_t *data, unsigned count,
                                size_t blocks, bool one_key)
 {
     for (unsigned i = 0; i < count; i += STREAMS, data += (size_t)STREAMS * ROW_NBYTES) {
-        const uint8_t(*own)[GROUP_LONG][16] =
-            (const uint8_t(*)[GROUP_LONG][16])(const void *)keys[0][one_key ? 0 : i];
+        const uint8_t(*own)[GROUP_MAX][16] =
+            (const uint8_t(*)[GROUP_MAX][16])(const void *)keys[0][one_key ? 0 : i];
         if (count - i == 1)
             cbc_streams(own, data, 1, blocks, one_key);
         else if (one_key)

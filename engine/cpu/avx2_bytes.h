@@ -11,6 +11,19 @@ static inline void copy_32(uint8_t *to, const uint8_t *from)
     _mm256_storeu_si256((__m256i *)(void *)to, _mm256_loadu_si256((const __m256i *)(const void *)from));
 }
 
+static inline void copy_64(uint8_t *to, const uint8_t *from)
+{
+    copy_32(to, from);
+    copy_32(to + 32, from + 32);
+}
+
+#define END_MARK_NBYTES 32
+
+static inline void end_mark(uint8_t *to, uint64_t low, uint64_t high)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_set_epi64x(0, 0, (long long)high, (long long)low));
+}
+
 static inline void copy_16(uint8_t *to, const uint8_t *from)
 {
     _mm_storeu_si128((__m128i *)(void *)to, _mm_loadu_si128((const __m128i *)(const void *)from));
@@ -61,8 +74,10 @@ static inline void bytes_pad(uint8_t *to, const uint8_t *from, size_t n)
 
 static inline void bytes_zero(uint8_t *to, const uint8_t *end)
 {
-    for (; to < end; to += 32)
+    for (; to < end; to += 32) {
         _mm256_storeu_si256((__m256i *)(void *)to, _mm256_setzero_si256());
+        __asm__("" : "+r"(to)); /* or the loop becomes a call of memset, for one or two stores */
+    }
 }
 
 #endif

@@ -26,14 +26,14 @@ AES_INLINE void store_4(uint8_t *p, size_t stride, __m512i x)
 }
 
 /* Vector v of round key r: the lanes' own, or one key for all. */
-AES_INLINE __m512i round_key(const uint8_t (*keys)[GROUP_LONG][16], int r, int v, bool one_key)
+AES_INLINE __m512i round_key(const uint8_t (*keys)[GROUP_MAX][16], int r, int v, bool one_key)
 {
     return _mm512_load_si512(keys[r][one_key ? 0 : 4 * v]);
 }
 
 /* 4 * vectors rows in place: data is where the first row's blocks begin, the chaining block is before them.
  */
-AES_INLINE void cbc_vectors(const uint8_t (*keys)[GROUP_LONG][16], uint8_t *data, int vectors, size_t blocks,
+AES_INLINE void cbc_vectors(const uint8_t (*keys)[GROUP_MAX][16], uint8_t *data, int vectors, size_t blocks,
                             bool one_key)
 {
     const size_t stride = ROW_NBYTES, step = 4 * stride;
@@ -62,7 +62,7 @@ AES_INLINE void cbc_vectors(const uint8_t (*keys)[GROUP_LONG][16], uint8_t *data
 }
 
 /* The round keys that cbc_encrypt wants: key 0 in all lanes, or each lane's own. */
-static inline void cbc_keys(uint8_t (*to)[GROUP_LONG][16], const struct lane *lanes, unsigned count,
+static inline void cbc_keys(uint8_t (*to)[GROUP_MAX][16], const struct lane *lanes, unsigned count,
                             bool one_key)
 {
     for (int r = 0; r <= KT_AES_ROUNDS; r++)
@@ -74,8 +74,8 @@ static inline void cbc_keys(uint8_t (*to)[GROUP_LONG][16], const struct lane *la
                 _mm_store_si128((__m128i *)to[r][i], _mm_load_si128((const __m128i *)lanes[i].key->enc[r]));
 }
 
-/* blocks blocks of count <= GROUP_LONG rows in place. Rows past count may be computed on too. */
-static inline void cbc_encrypt(const uint8_t (*keys)[GROUP_LONG][16], uint8_t *data, unsigned count,
+/* blocks blocks of count <= GROUP_MAX rows in place. Rows past count may be computed on too. */
+static inline void cbc_encrypt(const uint8_t (*keys)[GROUP_MAX][16], uint8_t *data, unsigned count,
                                size_t blocks, bool one_key)
 {
     if (count <= 4)

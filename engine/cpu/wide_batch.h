@@ -3,10 +3,10 @@
 #ifndef KT_ENGINE_CPU_WIDE_BATCH_H
 #define KT_ENGINE_CPU_WIDE_BATCH_H
 
-#include "engine/cpu/wide_rows.h"
+#include "engine/cpu/wide_hash.h"
 
 /* Bytes that a message brings to its inner hash. */
-static inline uint32_t hashed_nbytes(const struct kt_msg *m, enum job job)
+PHASE uint32_t hashed_nbytes(const struct kt_msg *m, enum job job)
 {
     uint32_t rest = job == JOB_SEAL   ? m->out_nbytes - 24
                     : job == JOB_OPEN ? m->in_nbytes - 24
@@ -25,26 +25,31 @@ static inline unsigned class_of(uint32_t nbytes)
     return 64 + 8 * (octave - 6) + (steps >> (octave - 3) & 7);
 }
 
-static inline bool takes_part(const struct kt_msg *m, enum job job)
+PHASE bool takes_part(const struct kt_msg *m, enum job job)
 {
     return m->status == KT_OK && (job != JOB_IV || m->mode == KT_MODE_DETERMINISTIC);
 }
 
-/* order = the messages that take part, short ones first (counting sort). Returns how many. */
-static PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum job job,
-                                uint16_t order[WIDE_WINDOW])
+/* s->order = the messages that take part, short ones first (counting sort). Returns how many. */
+PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum job job)
 {
     uint16_t start[WIDE_CLASSES + 1] = {0};
-    unsigned lowest = WIDE_CLASSES, highest = 0;
+    unsigned lowest = WIDE_CLASSES, highest = 0, class = 0;
+    uint32_t last_nbytes = 0, last_aad = UINT32_MAX;
     size_t n = 0;
     for (size_t i = 0; i < b->msgs_count; i++) {
-        if (!takes_part(&b->msgs[i], job))
+        const struct kt_msg *m = &b->msgs[i];
+        if (!takes_part(m, job))
             continue;
-        unsigned class = class_of(hashed_nbytes(&b->msgs[i], job));
+        if (m->in_nbytes != last_nbytes || m->aad_nbytes != last_aad) {
+            last_nbytes = m->in_nbytes;
+            last_aad = m->aad_nbytes;
+            class = class_of(hashed_nbytes(m, job));
+            lowest = class < lowest ? class : lowest;
+            highest = class > highest ? class : highest;
+        }
         s->class[n] = (uint8_t) class;
-        order[n++] = (uint16_t)i;
-        lowest = class < lowest ? class : lowest;
-        highest = class > highest ? class : highest;
+        s->order[n++] = (uint16_t)i;
     }
     if (lowest >= highest)
         return n;
@@ -53,95 +58,107 @@ static PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, 
     for (unsigned c = lowest; c < highest; c++)
         start[c + 1] = (uint16_t)(start[c + 1] + start[c]);
     for (size_t i = 0; i < n; i++)
-        s->sorted[start[s->class[i]]++] = order[i];
-    memcpy(order, s->sorted, n * sizeof order[0]);
+        s->sorted[start[s->class[i]]++] = s->order[i];
+    memcpy(s->order, s->sorted, n * sizeof s->order[0]);
     return n;
 }
 
-static inline void set_lane(struct lane *l, const struct kt_batch *b, struct kt_msg *m, enum job job)
+/* Field by field: a whole struct would be built on the stack and loaded in other widths than it was stored.
+ */
+PHASE void set_lane(struct lane *l, const struct kt_batch *b, struct kt_msg *m, enum job job)
 {
-    const uint8_t *in = b->in + m->in;
-    uint8_t *out = b->out + m->out;
-    *l = (struct lane){
-        .key = b->keys[m->key],
-        .prefix_at = (job == JOB_OPEN ? in : out) - m->aad_nbytes,
-        .data = job == JOB_OPEN ? in + 16 : in,
-        .out = job == JOB_OPEN ? out : out + 16,
-        .msg = m,
-        .left = job == JOB_OPEN ? m->in_nbytes - 48 : m->in_nbytes,
-        .prefix = (uint16_t)(m->aad_nbytes + (job == JOB_IV ? 8 : 16)),
-        .mac_nbytes = (uint64_t)KT_SHA512_BLOCK + hashed_nbytes(m, job),
-    };
+    l->key = b->keys[m->key];
+    l->data = job == JOB_OPEN ? b->in + m->in + 16 : b->in + m->in;
+    l->out = job == JOB_OPEN ? b->out + m->out : b->out + m->out + 16;
+    l->msg = m;
+    l->mac_nbytes = (uint64_t)KT_SHA512_BLOCK + hashed_nbytes(m, job);
+    l->left = job == JOB_OPEN ? m->in_nbytes - 48 : m->in_nbytes;
+    l->prefix = (uint16_t)(m->aad_nbytes + (job == JOB_IV ? 8 : 16));
+    l->ended = false;
 }
 
 /* Lanes past the group's end fill its last vector: they hash nothing, under the first one's key. */
-static inline void fill_lanes(struct wide_state *s, unsigned count)
+PHASE void fill_lanes(struct wide_state *s, unsigned count)
 {
     for (unsigned i = count; i % WIDE_LANES; i++)
         s->lanes[i] = (struct lane){
             .key = s->lanes[0].key, .msg = s->lanes[0].msg, .prefix = s->lanes[0].prefix, .ended = true};
 }
 
-static inline void prefetch(const struct kt_batch *b, const struct kt_msg *m)
+PHASE void prefetch(const struct kt_batch *b, const struct kt_msg *m, enum job job)
 {
-    const uint8_t *in = b->in + m->in;
-    uint8_t *out = b->out + m->out;
-    __builtin_prefetch(in);
-    __builtin_prefetch(in + m->in_nbytes);
-    __builtin_prefetch(out - m->aad_nbytes, 1);
-    __builtin_prefetch(out + 63, 1);
+    const uint8_t *in = b->in + m->in, *out = b->out + m->out;
+    __builtin_prefetch(job == JOB_OPEN ? in - m->aad_nbytes : in);
+    __builtin_prefetch(in + m->in_nbytes - 1);
+    __builtin_prefetch(job == JOB_OPEN ? out : out - m->aad_nbytes, 1);
+    __builtin_prefetch(out + 79, 1);
 }
 
-/* Takes the next group from the sorted window, and asks the caches for the one after it. */
-static PHASE struct group take_group(struct wide_state *s, const struct kt_batch *b, const uint16_t *order,
-                                     size_t n, enum job job)
+PHASE void note_use(struct wide_state *s, const struct group *g, unsigned longest, unsigned prefix)
 {
-    struct group g = {.s = s, .one_key = true};
-    unsigned most = GROUP_MAX;
-    while (g.count < n && g.count < most) {
-        struct kt_msg *m = &b->msgs[order[g.count]];
-        if (hashed_nbytes(m, job) > SHORT_NBYTES) {
-            if (g.count >= GROUP_LONG)
-                break;
-            most = GROUP_LONG;
-        }
-        set_lane(&s->lanes[g.count], b, m, job);
-        g.one_key &= s->lanes[g.count].key == s->lanes[0].key;
-        g.count++;
+    unsigned from = g->data_at - prefix,
+             to = g->data_at + (longest < CHUNK ? longest + 16 : CHUNK) + ROW_TAIL;
+    s->used_rows = g->count > s->used_rows ? g->count : s->used_rows;
+    s->used_from = from < s->used_from ? from : s->used_from;
+    s->used_to = to > s->used_to ? to : s->used_to;
+}
+
+/* Takes the next group from the sorted window, stages it, and asks the caches for the one after it. */
+PHASE struct group take_group(struct wide_state *s, const struct kt_batch *b, const uint16_t *order, size_t n,
+                              enum job job)
+{
+    struct group g = {
+        .s = s, .count = n < GROUP_MAX ? (unsigned)n : GROUP_MAX, .one_key = true, .ended = true};
+    const struct kt_msg *shown = &b->msgs[order[0]];
+    const struct kt_key *key = b->keys[shown->key];
+    unsigned longest = 0, prefix = 0;
+    g.data_at = ROW_START + shown->aad_nbytes + (job == JOB_IV ? 8 : 16);
+    for (unsigned i = 0; i < g.count; i++) {
+        struct kt_msg *m = &b->msgs[order[i]];
+        struct lane *l = &s->lanes[i];
+        set_lane(l, b, m, job);
+        if (i + GROUP_MAX < n)
+            prefetch(b, &b->msgs[order[i + GROUP_MAX]], job);
+        longest = l->left > longest ? l->left : longest;
+        prefix = l->prefix > prefix ? l->prefix : prefix;
+        stage_prefix(row_data(&g, i), l, (job == JOB_OPEN ? b->in + m->in : b->out + m->out) - m->aad_nbytes,
+                     job);
+        stage_data(row_data(&g, i), l, job);
+        g.one_key &= l->key == key;
+        g.ended &= l->ended;
     }
     fill_lanes(s, g.count);
-    g.data_at = ROW_START + s->lanes[0].prefix;
-    for (size_t i = g.count; i < n && i < g.count + GROUP_MAX; i++)
-        prefetch(b, &b->msgs[order[i]]);
+    note_use(s, &g, longest, prefix);
     return g;
 }
 
-static PHASE void store_tags(const struct group *g)
+PHASE void store_tags(const struct group *g)
 {
     for (unsigned i = 0; i < g->count; i++)
         memcpy(g->s->lanes[i].out, g->s->digests[i], 32);
 }
 
-static PHASE void store_ivs(const struct group *g)
+PHASE void store_ivs(const struct group *g)
 {
     for (unsigned i = 0; i < g->count; i++)
         memcpy(g->s->lanes[i].out - 16, g->s->digests[i], 16);
 }
 
-/* How much of the scratch memory a call has used, so that a small batch does not wipe all of it. */
-static PHASE void wipe(struct wide_state *s, size_t n)
+/* Wipes what a call has used of the scratch memory: a small batch does not pay for all of it. */
+static __attribute__((noinline)) void wipe(struct wide_state *s)
 {
-    size_t rows = n < GROUP_MAX ? (n + 3) & ~(size_t)3 : GROUP_MAX;
-    kt_backend_wipe(&s->sha, sizeof s->sha);
-    kt_backend_wipe(s->hash, sizeof s->hash);
-    kt_backend_wipe(s->round_keys, sizeof s->round_keys);
-    kt_backend_wipe(s->digests, sizeof s->digests);
-    kt_backend_wipe(s->rows, rows * ROW_NBYTES);
+    bytes_zero((uint8_t *)s, s->rows[0]);
+    unsigned rows = (s->used_rows + 3) & ~3u; /* decrypting takes four at a time */
+    for (unsigned i = 0; i < rows; i++)
+        bytes_zero(s->rows[i] + s->used_from, s->rows[i] + s->used_to);
+    __asm__ volatile("" : : "r"(s) : "memory");
+    s->used_rows = s->used_to = 0;
+    s->used_from = ROW_NBYTES;
     wipe_vectors();
 }
 
-static inline __attribute__((always_inline)) void seal_groups(struct wide_state *s, const struct kt_batch *b,
-                                                              const uint16_t *order, size_t n, enum job job)
+PHASE void seal_groups(struct wide_state *s, const struct kt_batch *b, const uint16_t *order, size_t n,
+                       enum job job)
 {
     for (size_t at = 0; at < n;) {
         struct group g = take_group(s, b, order + at, n - at, job);
@@ -154,17 +171,23 @@ static inline __attribute__((always_inline)) void seal_groups(struct wide_state 
     }
 }
 
+static __attribute__((noinline)) void make_ivs(struct wide_state *s, const struct kt_batch *b)
+{
+    size_t n = sort_window(s, b, JOB_IV);
+    seal_groups(s, b, s->order, n, JOB_IV);
+}
+
 static enum kt_status wide_seal(void *state, const struct kt_batch *b)
 {
     struct wide_state *s = state;
-    size_t n = sort_window(s, b, JOB_SEAL, s->order);
     bool deterministic = false;
     for (size_t i = 0; i < b->msgs_count; i++)
         deterministic |= b->msgs[i].mode == KT_MODE_DETERMINISTIC;
     if (deterministic)
-        seal_groups(s, b, s->iv_order, sort_window(s, b, JOB_IV, s->iv_order), JOB_IV);
+        make_ivs(s, b);
+    size_t n = sort_window(s, b, JOB_SEAL);
     seal_groups(s, b, s->order, n, JOB_SEAL);
-    wipe(s, n);
+    wipe(s);
     return KT_OK;
 }
 

@@ -22,15 +22,18 @@ static inline void prepare_midstates(struct wide_state *s, const uint8_t *deks, 
         midstates[i] = (uint64_t *)(void *)((uint8_t *)keys[i < n ? i : 0] + offset);
         s->sha.active[i] = 1;
     }
-    lanes_fill(s->hash[0], kt_sha512_initial);
     lanes_load(s->sha.w, rows, 0);
-    lanes_compress(&s->sha, s->hash[0], 0);
+    lanes_compress(&s->sha, s->hash[0], s->inner, 0);
     lanes_scatter(midstates, s->hash[0]);
 }
 
 static void wide_prepare(void *state, const uint8_t *deks, struct kt_key *const *keys, size_t n)
 {
     struct wide_state *s = state;
+    lanes_fill(s->inner, kt_sha512_initial);
+    s->used_rows = WIDE_LANES;
+    s->used_from = ROW_START;
+    s->used_to = ROW_START + KT_SHA512_BLOCK;
     for (size_t at = 0; at < n; at += WIDE_LANES) {
         size_t count = n - at < WIDE_LANES ? n - at : WIDE_LANES;
         const uint8_t *dek = deks + KT_DEK_NBYTES * at;
@@ -46,7 +49,7 @@ static void wide_prepare(void *state, const uint8_t *deks, struct kt_key *const 
             aes_expand(dek + KT_DEK_NBYTES * i + 32, KT_DEK_NBYTES, keys + at + i,
                        count - i < EXPAND_LANES ? count - i : EXPAND_LANES);
     }
-    wipe(s, WIDE_LANES);
+    wipe(s);
 }
 
 #endif

@@ -96,14 +96,14 @@ static inline void open_group(const struct kt_batch *b, const struct group *g)
 static enum kt_status wide_open(void *state, const struct kt_batch *b)
 {
     struct wide_state *s = state;
-    size_t n = sort_window(s, b, JOB_OPEN, s->order);
+    size_t n = sort_window(s, b, JOB_OPEN);
     for (size_t at = 0; at < n;) {
         struct group g = take_group(s, b, s->order + at, n - at, JOB_OPEN);
         run_group(&g, JOB_OPEN);
         open_group(b, &g);
         at += g.count;
     }
-    wipe(s, n);
+    wipe(s);
     return KT_OK;
 }
 

@@ -68,32 +68,30 @@ ALWAYS_INLINE void sixteen_rounds(V state[VECTORS][8], uint64_t w[16][WIDE_LANES
     }
 }
 
-/* sha->w = the one block that the 64 bytes of a digest h make behind a block of key. */
-static inline void lanes_digest_block(struct wide_sha *sha, wide_hash h)
+/* The first half of sha->w is a digest: makes of it the one block that it is behind a block of key. */
+static inline void lanes_digest_block(struct wide_sha *sha)
 {
 #pragma GCC unroll 2
     for (size_t v = 0; v < WIDE_LANES; v += V_LANES) {
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            V_STORE(&sha->w[i][v], V_LOAD(&h[i][v]));
-            V_STORE(&sha->w[8 + i][v], V_SET1(0));
-        }
         V_STORE(&sha->w[8][v], V_SET1((uint64_t)1 << 63));
+#pragma GCC unroll 6
+        for (int i = 9; i < 15; i++)
+            V_STORE(&sha->w[i][v], V_SET1(0));
         V_STORE(&sha->w[15][v], V_SET1(8 * (KT_SHA512_BLOCK + KT_SHA512_DIGEST)));
         V_STORE(&sha->active[v], V_SET1(1));
     }
 }
 
-/* Hashes the words of sha->w into each lane of h that has more than `block` blocks to hash. Neither inlined
- * nor cloned: see above. */
-static ONE_COPY void lanes_compress(struct wide_sha *sha, wide_hash h, uint64_t block)
+/* to = from, and in each lane that has more than `block` blocks to hash, the words of sha->w on top. to may
+ * be from, or the first half of sha->w. Neither inlined nor cloned: see above. */
+static ONE_COPY void lanes_compress(struct wide_sha *sha, wide_hash to, wide_hash from, uint64_t block)
 {
     V state[VECTORS][8];
 #pragma GCC unroll 2
     for (size_t v = 0; v < VECTORS; v++)
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
-            state[v][i] = V_LOAD(&h[i][v * V_LANES]);
+            state[v][i] = V_LOAD(&from[i][v * V_LANES]);
     sixteen_rounds(state, sha->w, kt_sha512_k, false);
     for (int t = 16; t < 80; t += 16)
         sixteen_rounds(state, sha->w, kt_sha512_k + t, true);
@@ -102,7 +100,7 @@ static ONE_COPY void lanes_compress(struct wide_sha *sha, wide_hash h, uint64_t 
         V active = V_GREATER(V_LOAD(&sha->active[v * V_LANES]), V_SET1(block));
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
-            V_STORE(&h[i][v * V_LANES], V_ADD(V_LOAD(&h[i][v * V_LANES]), V_AND(state[v][i], active)));
+            V_STORE(&to[i][v * V_LANES], V_ADD(V_LOAD(&from[i][v * V_LANES]), V_AND(state[v][i], active)));
     }
 }
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HMAC-SHA-512 of a group's rows, a set of WIDE_LANES at a time. */
+#ifndef KT_ENGINE_CPU_WIDE_HASH_H
+#define KT_ENGINE_CPU_WIDE_HASH_H
+
+#include "engine/cpu/wide_rows.h"
+
+/* Midstates to s->inner and s->outer for the lanes from `first` on. One key's are filled in once for a whole
+ * call. */
+PHASE void load_midstates(const struct group *g, unsigned first, enum job job)
+{
+    struct wide_state *s = g->s;
+    const uint64_t *inner[WIDE_LANES], *outer[WIDE_LANES];
+    if (g->one_key && s->filled == s->lanes[0].key && (s->filled_for == JOB_IV) == (job == JOB_IV))
+        return;
+    for (unsigned i = 0; i < WIDE_LANES; i++) {
+        const struct kt_key *key = s->lanes[first + i].key;
+        inner[i] = job == JOB_IV ? key->iv_inner : key->mac_inner;
+        outer[i] = job == JOB_IV ? key->iv_outer : key->mac_outer;
+    }
+    s->filled = g->one_key ? s->lanes[0].key : NULL;
+    s->filled_for = job;
+    if (g->one_key) {
+        lanes_fill(s->inner, inner[0]);
+        lanes_fill(s->outer, outer[0]);
+    } else {
+        lanes_gather(s->inner, inner);
+        lanes_gather(s->outer, outer);
+    }
+}
+
+/* The few lanes that are left when some messages are much longer than the others: a vector call costs as much
+ * as SCALAR_LANES single ones. */
+PHASE void hash_one_by_one(const struct group *g, unsigned first, wide_hash to, wide_hash from)
+{
+    memmove(to, from, sizeof(wide_hash));
+    for (unsigned i = 0; i < WIDE_LANES; i++) {
+        const struct lane *l = &g->s->lanes[first + i];
+        uint64_t state[8];
+        for (int w = 0; w < 8; w++)
+            state[w] = to[w][i];
+        kt_sha512_compress(state, row_data(g, first + i) - l->prefix, l->blocks);
+        for (int w = 0; w < 8; w++)
+            to[w][i] = state[w];
+    }
+}
+
+/* The inner hash goes on from `from` over what the rows hold. Its result goes to `to`, on the way there it
+ * stands in h; `to` may be the words of the next block. */
+PHASE void hash_rows(const struct group *g, unsigned first, wide_hash to, wide_hash h, wide_hash from)
+{
+    struct wide_sha *sha = &g->s->sha;
+    const uint8_t *rows[WIDE_LANES];
+    uint64_t most = 0;
+    unsigned busy = 0;
+    for (unsigned i = 0; i < WIDE_LANES; i++) {
+        const struct lane *l = &g->s->lanes[first + i];
+        rows[i] = row_data(g, first + i) - l->prefix;
+        sha->active[i] = l->blocks;
+        most = l->blocks > most ? l->blocks : most;
+        busy += l->blocks != 0;
+    }
+    if (busy <= SCALAR_LANES) {
+        hash_one_by_one(g, first, to, from);
+        return;
+    }
+    for (uint64_t b = 0; b < most; b++) {
+        lanes_load(sha->w, rows, KT_SHA512_BLOCK * b);
+        lanes_compress(sha, b + 1 < most ? h : to, from, b);
+        from = h;
+    }
+}
+
+/* Once the rows hold all messages' ends, digests[i] = the first 32 bytes of lane i's HMAC. The outer hash
+ * takes the inner state where it is left, word by word: no digest is stored and loaded in between. */
+PHASE void hash(const struct group *g, enum job job, bool begins)
+{
+    struct wide_state *s = g->s;
+    for (unsigned first = 0; first < g->count; first += WIDE_LANES) {
+        uint64_t(*h)[WIDE_LANES] = s->hash[first / WIDE_LANES];
+        if (begins || g->ended)
+            load_midstates(g, first, job);
+        hash_rows(g, first, g->ended ? s->sha.w : h, h, begins ? s->inner : h);
+        if (!g->ended)
+            continue;
+        lanes_digest_block(&s->sha);
+        lanes_compress(&s->sha, h, s->outer, 0);
+        lanes_digests(&s->digests[first], h);
+    }
+}
+
+/* digests[i] = the first 32 bytes of lane i's HMAC; sealing, its ciphertext is written too. */
+PHASE void run_group(struct group *g, enum job job)
+{
+    bool begins = true;
+    if (job == JOB_SEAL)
+        cbc_keys(g->s->round_keys, g->s->lanes, g->count, g->one_key);
+    for (;;) {
+        if (job == JOB_SEAL)
+            encrypt(g);
+        finish(g, job);
+        hash(g, job, begins);
+        if (g->ended)
+            return;
+        stage_more(g, job);
+        begins = false;
+    }
+}
+
+#endif
