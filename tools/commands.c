@@ -29,10 +29,9 @@ static const struct kt_cli_command commands[] = {
      "Exits with 5 when something was found.\n", KT_CMD_VERIFY, kt_job_command},
     {"status", "audit key vaults: DEKs per CMK, their ages, whether each CMK can be used",
      "--key-vault STORE [--key-vault STORE ...] [--kms-providers FILE] [options]",
-     "Reads, and opens one DEK of each CMK; writes nothing. Backups and dumps are key vaults too: what they\n"
-     "hold still needs its CMK. Without --kms-providers it does not look whether CMKs can be used. Exits "
-     "with\n"
-     "5 when something was found.\n",
+     "Reads, and opens one DEK of each CMK; writes nothing. Backups and dumps are key vaults too: what\n"
+     "they hold still needs its CMK. Without --kms-providers it does not look whether CMKs can be used.\n"
+     "Exits with 5 when something was found.\n",
      KT_CMD_STATUS, kt_status_command},
     {"sample", "write a realistic sample: dump, key vault, schema, providers, configuration",
      "--to FOLDER [--documents N] [--keys N] [--seed N]",

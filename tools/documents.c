@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/secmem.h"
+#include "tools/wiping.h"
 
 /* libbson's parser quotes what it did not understand, which may be a secret: only the place is told. */
 static enum kt_status parse_json(const char *name, const char *text, size_t nbytes, bson_t **bson,
@@ -33,7 +34,7 @@ static enum kt_status parse_json(const char *name, const char *text, size_t nbyt
 static enum kt_status read_all(int fd, const char *file, char **text, size_t *nbytes, struct kt_error *err)
 {
     size_t capacity = 1 << 16, used = 0;
-    char *room = malloc(capacity + 1);
+    char *room = kt_wiping_malloc(capacity + 1);
     while (room) {
         ssize_t got = read(fd, room + used, capacity - used);
         if (got < 0 && errno == EINTR)
@@ -53,11 +54,10 @@ static enum kt_status read_all(int fd, const char *file, char **text, size_t *nb
             return kt_fail(err, KT_E_CONFIG, "%s is larger than 16 MiB, too large for a document", file);
         }
         /* no realloc: it may leave a copy behind */
-        char *larger = malloc(capacity * 2 + 1);
+        char *larger = kt_wiping_malloc(capacity * 2 + 1);
         if (larger)
             memcpy(larger, room, used);
-        kt_wipe(room, used);
-        free(room);
+        kt_wiping_free(room);
         room = larger;
         capacity *= 2;
     }
@@ -75,9 +75,7 @@ static enum kt_status load_file(const struct kt_document_source *source, bson_t 
     close(fd);
     if (status == KT_OK)
         status = parse_json(source->file, text, nbytes, bson, err);
-    if (text)
-        kt_wipe(text, nbytes);
-    free(text);
+    kt_wiping_free(text);
     return status;
 }
 

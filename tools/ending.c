@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "tools/format.h"
+#include "tools/server.h"
 #include "tools/summary.h"
 
 int kt_ending_percent(const struct kt_job_progress *progress)
@@ -20,6 +21,9 @@ int kt_ending_percent(const struct kt_job_progress *progress)
 static bool resumable(const struct kt_job_options *options)
 {
     struct stat st;
+    const char *changed = options->kind == KT_JOB_REWRAP ? options->key_vault : options->from;
+    if (options->kind != KT_JOB_VERIFY && !options->dry_run && !options->to && kt_store_is_server(changed))
+        return true;
     if (options->kind == KT_JOB_VERIFY || options->dry_run || !options->to || strcmp(options->to, "-") == 0)
         return false;
     return stat(options->to, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
@@ -49,9 +53,8 @@ static void ending_failed(struct kt_screen *screen, const struct kt_job_options 
                                                        : "",
                    file ? file : "", file ? ")" : "");
     if (file && !options->dry_run)
-        kt_screen_note(
-            screen,
-            "  next   mend what the list names, then the same command with --only %s and another --to", file);
+        kt_screen_note(screen, "  next   mend what the list names, then the same command with --only %s%s",
+                       file, options->to ? " and another --to" : "");
 }
 
 static void ending_stopped(struct kt_screen *screen, const struct kt_job_options *options,
@@ -82,7 +85,8 @@ static void ending_broken(struct kt_screen *screen, const struct kt_job_options 
     if (!resumable(options))
         ending = "There is nothing to go on from: the same command begins anew.";
     else if (kt_status_category(err->status) == KT_CAT_DATA)
-        ending = "Nothing has the output's name. Mend the input, then add --forget.";
+        ending = options->to ? "Nothing has the output's name. Mend the input, then add --forget."
+                             : "What is written stands. Mend the data, then the same command goes on.";
     kt_screen_error(screen, 4, err->message, ending);
 }
 
@@ -116,6 +120,6 @@ void kt_ending_print(struct kt_screen *screen, const struct kt_settings *setting
     if (options->dry_run)
         kt_screen_note(screen, "Dry run: nothing was written. The same command without --dry-run does it.");
     else if (result->exit == 0 && options->kind == KT_JOB_ENCRYPT && resumable(options) && settings->config)
-        kt_screen_advice(screen, "  next   keyturn verify --config %s --from %s", settings->config,
-                         options->to);
+        kt_screen_advice(screen, "  next   keyturn verify --config %s%s%s", settings->config,
+                         options->to ? " --from " : "", options->to ? options->to : "");
 }

@@ -11,6 +11,7 @@
 #include "tools/inputs.h"
 #include "tools/kms_screen.h"
 #include "tools/option_table.h"
+#include "tools/plan_screen.h"
 #include "tools/report.h"
 #include "tools/screen.h"
 #include "tools/server.h"
@@ -90,13 +91,22 @@ static bool changes_server(const struct kt_cli_command *command, const struct kt
     return command->bit != KT_CMD_VERIFY && !settings->dry_run && !settings->to && kt_store_is_server(store);
 }
 
-static enum kt_status ask(const struct kt_cli_command *command, const struct kt_settings *settings,
-                          struct kt_screen *screen, struct kt_error *err)
+/* Shows what is going to happen, and asks. KT_OK: it may begin. */
+static enum kt_status show_plan(struct kt_job *job, const struct kt_job_options *options,
+                                const struct kt_settings *settings, bool changes, struct kt_screen *screen,
+                                struct kt_error *err)
 {
-    char question[200];
-    (void)settings;
-    snprintf(question, sizeof question, "%c%s in place?", command->name[0] - 'a' + 'A', command->name + 1);
-    return kt_ask(screen, question, err);
+    char question[300] = "Begin?";
+    struct kt_job_plan plan;
+    struct kt_kms_plan kms_plan;
+    FILE *out = options->to && strcmp(options->to, "-") == 0 ? stderr : stdout;
+    if ((options->dry_run || changes) && kt_job_plan(job, &plan)) {
+        kt_plan_print(out, options, &plan);
+        kt_plan_question(options, &plan, question, sizeof question);
+    }
+    if ((options->dry_run || changes) && kt_job_kms_plan(job, &kms_plan))
+        kt_kms_print_plan(out, options, &kms_plan);
+    return changes && !settings->yes ? kt_ask(screen, question, err) : KT_OK;
 }
 
 static int run_job(const struct kt_cli_command *command, const struct kt_settings *settings,
@@ -114,12 +124,8 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
         return kt_screen_refused(screen, &err);
     enum kt_status status = kt_job_open(&job, options, &err);
     kt_inputs_free_secrets(inputs);
-    struct kt_kms_plan plan;
-    if (status == KT_OK && (options->dry_run || changes_server(command, settings)) &&
-        kt_job_kms_plan(job, &plan))
-        kt_kms_print_plan(options->to && strcmp(options->to, "-") == 0 ? stderr : stdout, options, &plan);
-    if (status == KT_OK && changes_server(command, settings) && !settings->yes)
-        status = ask(command, settings, screen, &err);
+    if (status == KT_OK)
+        status = show_plan(job, options, settings, changes_server(command, settings), screen, &err);
     if (status == KT_OK) {
         kt_watch_job(&watch, job);
         status = kt_job_run(job, &err);

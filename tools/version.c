@@ -2,6 +2,8 @@
 #include "tools/version.h"
 
 #include <bson/bson.h>
+#include <curl/curl.h>
+#include <mongoc/mongoc.h>
 #include <openssl/crypto.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -17,7 +19,9 @@ void kt_version_print(FILE *out)
     pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
     pcre2[strcspn(pcre2, " ")] = 0;
     fprintf(out, "keyturn %s\n", KT_VERSION);
-    fprintf(out, "  libraries  libbson %s, OpenSSL %s, zlib %s, zstd %s, pcre2 %s\n", bson_get_version(),
+    fprintf(out,
+            "  libraries  libbson %s, libmongoc %s, libcurl %s, OpenSSL %s, zlib %s, zstd %s, pcre2 %s\n",
+            bson_get_version(), mongoc_get_version(), curl_version_info(CURLVERSION_NOW)->version,
             OpenSSL_version(OPENSSL_VERSION_STRING), zlibVersion(), ZSTD_versionString(), pcre2);
     fputs("  backends   ", out);
     const char *name, *why_not;

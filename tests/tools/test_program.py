@@ -20,7 +20,7 @@ class Commands(ProgramTest):
         process = self.keyturn("--version")
         self.assertEqual(process.returncode, 0)
         self.assertRegex(process.stdout, r"^keyturn \d+\.\d+\.\d+\n")
-        for library in ["libbson", "OpenSSL", "zlib", "zstd", "pcre2"]:
+        for library in ["libbson", "libmongoc", "libcurl", "OpenSSL", "zlib", "zstd", "pcre2"]:
             self.assertRegex(process.stdout, library + r" \d+\.\d+")
         self.assertIn("scalar", process.stdout)
 
@@ -48,6 +48,8 @@ class Commands(ProgramTest):
 
 
 class HelpAndManPage(ProgramTest):
+    maxDiff = None
+
     @staticmethod
     def man_page():
         with open(os.path.join(SOURCE, "docs", "keyturn.1"), encoding="utf-8") as page:
@@ -56,7 +58,7 @@ class HelpAndManPage(ProgramTest):
     def options_of(self, command):
         process = self.keyturn(command, "--help")
         self.assertEqual(process.returncode, 0)
-        return dict(re.findall(r"^  --([a-z-]+)(?: ([A-Z|@a-z]+))?(?:  |$)", process.stdout, re.MULTILINE))
+        return dict(re.findall(r"^  --([a-z-]+)(?: ([A-Z|@a-z/]+))?(?:  |$)", process.stdout, re.MULTILINE))
 
     def test_help_and_man_page_agree_on_options_and_arguments(self):
         helped = {}
