@@ -88,6 +88,8 @@ static bool between(const char *text, const char *name, const char *end, char *o
     if (!at)
         return false;
     at += strlen(name);
+    if (*end == '"')
+        at += strspn(at, ": \"");
     size_t n = strcspn(at, end);
     if (n >= nbytes)
         return false;
@@ -171,7 +173,7 @@ static void serve(struct link *link, const char *head, const char *body)
     uint8_t blob[CIPHER_MAX], plain[CIPHER_MAX], made[CIPHER_MAX + 300];
     int n;
     bool encrypt = strstr(head, "TrentService.Encrypt"), decrypt = strstr(head, "TrentService.Decrypt");
-    if (!between(body, encrypt ? "\"Plaintext\":\"" : "\"CiphertextBlob\":\"", "\"", text, sizeof text) ||
+    if (!between(body, encrypt ? "\"Plaintext\"" : "\"CiphertextBlob\"", "\"", text, sizeof text) ||
         (n = unbase64(text, blob)) < 0) {
         fail(link, 400, "ValidationException");
         return;
@@ -187,7 +189,7 @@ static void serve(struct link *link, const char *head, const char *body)
         answer(link, 200, reply);
         return;
     }
-    between(body, encrypt ? "\"KeyId\":\"" : "\"DestinationKeyId\":\"", "\"", key_id, sizeof key_id);
+    between(body, encrypt ? "\"KeyId\"" : "\"DestinationKeyId\"", "\"", key_id, sizeof key_id);
     EVP_EncodeBlock((uint8_t *)b64, made, wrap(key_id, encrypt ? blob : plain, n, made));
     snprintf(reply, sizeof reply, "{\"KeyId\":\"%s\",\"SourceKeyId\":\"%s\",\"CiphertextBlob\":\"%s\"}",
              key_id, source, b64);
@@ -252,8 +254,8 @@ static void take_request(struct link *link)
     if (link->waiting || link->writing || !end)
         return;
     *end = 0;
-    length = strcasestr(link->in, "\r\nContent-Length: ");
-    size_t body = length ? strtoul(length + 18, NULL, 10) : 0, head = (size_t)(end - link->in) + 4;
+    length = strcasestr(link->in, "\r\nContent-Length:");
+    size_t body = length ? strtoul(length + 17, NULL, 10) : 0, head = (size_t)(end - link->in) + 4;
     if (link->in_nbytes < head + body) {
         *end = '\r';
         return;
