@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CMKs that refuse, servers whose certificates do, and what the screens and logs say of it: AWS as moto with policies,
+behind HAProxy."""
+import json
+import os
+import unittest
+
+import bson
+
+import kmscrypt
+import stage
+
+
+servers = aws = port = None
+CMKS = 10
+REFUSALS = {3: ("DisabledException", "is disabled."), 5: ("AccessDeniedException", "User is not authorized to perform this."),
+            7: ("NotFoundException", "Key does not exist")}
+
+
+def refuse(index, kind, message):
+    """A rule for requests about one CMK: Encrypt names it, Decrypt and ReEncrypt in what moto has wrapped."""
+    name = aws["keys"][index].rsplit("/", 1)[1]
+    return ("http-request return status 400 content-type application/json string "
+            f"'{{\"__type\":\"{kind}\",\"message\":\"{message}\"}}' "
+            f"if {{ req.body -m reg ({name}|{stage.b64(name.encode())}) }}")
+
+
+def setUpModule():
+    global servers, aws, port
+    servers = stage.start("aws")
+    try:
+        aws = servers.aws(CMKS + 1)
+        # moto has no policy of one key and no state that Decrypt looks at: HAProxy answers as KMS would.
+        port = servers.front(aws["port"], extra=[refuse(index, *answer) for index, answer in REFUSALS.items()])
+    except BaseException:
+        servers.stop()
+        raise
+
+
+def tearDownModule():
+    if servers:
+        servers.stop()
+
+
+def cmk(index, at=None):
+    return {"region": "us-east-1", "key": aws["keys"][index], "endpoint": f"127.0.0.1:{at or port}"}
+
+
+def given(**more):
+    return {"aws": {"accessKeyId": aws["accessKeyId"], "secretAccessKey": aws["secretAccessKey"], **more}}
+
+
+class Refused(stage.Case):
+    """Ten CMKs; the fourth is disabled, the sixth denied, the eighth missing."""
+
+    EACH, BAD = 3, {3: "disabled", 5: "not authorized", 7: "does not exist"}
+
+    @classmethod
+    def setUpClass(cls):
+        straight = servers.front(aws["port"])
+        driver = kmscrypt.Driver(given(), servers.ca, f"{servers.certs}/client.pem")
+        cls.documents, cls.bad = [], {}
+        for index in range(CMKS):
+            for _ in range(cls.EACH):
+                document, _ = driver.create("aws", {**cmk(index), "endpoint": f"127.0.0.1:{straight}"})
+                document = bson.decode(document)
+                document["masterKey"] = {"provider": "aws", **cmk(index)}
+                cls.documents.append(document)
+                if index in cls.BAD:
+                    cls.bad[bytes(document["_id"]).hex()] = index
+        driver.close()
+
+    def rewrap(self, *more, exit=1):
+        return self.keyturn("rewrap", *self.vault(self.documents), "--to", "new.bson",
+                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
+                            "--master-key", json.dumps(cmk(CMKS)), *more, exit=exit)
+
+    def check_reasons(self):
+        failures = self.failures()
+        self.assertEqual(len(failures), 3 * self.EACH)
+        for failure in failures:
+            index = self.bad[stage.base64.b64decode(failure["_id"]["$binary"]["base64"]).hex()]
+            self.assertIn(self.BAD[index], failure["reason"].lower(), failure)
+            self.assertIn(cmk(index)["key"].rsplit("/", 1)[1][:4], failure["reason"])
+
+    def test_their_deks_alone_fail(self):
+        done = self.rewrap()
+        keys = done.report["keys"]
+        self.assertEqual((keys["rewrapped"], keys["failed"]), ((CMKS - 3) * self.EACH, 3 * self.EACH))
+        self.check_reasons()
+        before = {bytes(document["_id"]): document for document in self.documents}
+        for document in self.read("new.bson"):
+            old = before.pop(bytes(document["_id"]))
+            if bytes(old["_id"]).hex() in self.bad:
+                self.assertEqual(document, old)
+            else:
+                self.assertEqual(document["masterKey"]["key"], aws["keys"][CMKS])
+        self.assertEqual(before, {})
+        for line in done.out.splitlines():
+            if "no longer needs" in line:
+                self.assertEqual([index for index in self.BAD if aws["keys"][index].rsplit("/", 1)[1][:8] in line], [])
+
+    def test_all_or_nothing(self):
+        done = self.rewrap("--all-or-nothing")
+        self.assertIn("nothing was written", done.err)
+        self.assertEqual((done.report["withheld"], done.report["keys"]["rewrapped"]), (True, 0))
+        self.check_reasons()
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("new.bson")], [])
+        # the trials and nothing more: one DEK a CMK and a few of those that refuse, the target, ReEncrypt from each
+        self.assertLess(done.report["kms"]["calls"], 40)
+
+    def test_all_or_nothing_when_all_can(self):
+        good = [d for d in self.documents if bytes(d["_id"]).hex() not in self.bad]
+        done = self.keyturn("rewrap", *self.vault(good), "--to", "new.bson",
+                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
+                            "--master-key", json.dumps(cmk(CMKS)), "--all-or-nothing")
+        self.assertEqual((done.report["withheld"], done.report["keys"]["rewrapped"]), (False, len(good)))
+        self.assertEqual(len(self.read("new.bson")), len(good))
+
+    def test_one_damaged_wrap_withholds_everything(self):
+        documents = [dict(d) for d in self.documents if bytes(d["_id"]).hex() not in self.bad]
+        documents[5]["keyMaterial"] = documents[5]["keyMaterial"][:-6] + b"\0\1\2\3\4\5"
+        done = self.keyturn("rewrap", *self.vault(documents), "--to", "new.bson",
+                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
+                            "--master-key", json.dumps(cmk(CMKS)), "--all-or-nothing", exit=1)
+        self.assertEqual((done.report["withheld"], done.report["keys"]["failed"]), (True, 1))
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("new.bson")], [])
+
+    def test_status_says_which(self):
+        done = self.keyturn("status", *self.vault(self.documents),
+                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), exit=5)
+        (vault,) = done.report["keyVaults"]
+        self.assertEqual(len(vault["cmks"]), CMKS)
+        refused = {cmk["cmk"]: cmk["why"] for cmk in vault["cmks"] if cmk["usable"] == "no"}
+        self.assertEqual(len(refused), 3, vault["cmks"])
+        for word in self.BAD.values():
+            self.assertEqual(sum(word in why.lower() for why in refused.values()), 1, refused)
+        self.assertEqual(done.report["findings"]["unusable"], 3)
+        self.assertIn("3 findings: 3 unusable   exit 5", done.out)
+
+    def test_a_target_that_refuses(self):
+        for index in self.BAD:
+            done = self.keyturn("rewrap", *self.vault(self.documents[:3]), "--to", "new.bson",
+                                *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
+                                "--master-key", json.dumps(cmk(index)), exit=None)
+            self.assertIn(done.exit, (2, 4))
+            self.assertIn(self.BAD[index], done.err.lower())
+            self.assertFalse(os.path.exists(self.path("new.bson")))
+
+
+class Tls(stage.Case):
+    @classmethod
+    def setUpClass(cls):
+        straight = servers.front(aws["port"])
+        driver = kmscrypt.Driver(given(), servers.ca, f"{servers.certs}/client.pem")
+        cls.document = bson.decode(driver.create("aws", cmk(0, straight))[0])
+        driver.close()
+
+    def refused(self, says, tls=None, **options):
+        front = servers.front(aws["port"], **options)
+        document = {**self.document, "masterKey": {"provider": "aws", **cmk(0, front)}}
+        done = self.keyturn("rewrap", *self.vault([document]), "--to", "new.bson",
+                            *self.providers(given(), {"aws": tls or {"tlsCAFile": servers.ca}}), exit=4)
+        self.assertIn(says, done.err)
+        self.assertIn(aws["keys"][0], done.err)
+        self.assertFalse(os.path.exists(self.path("new.bson")))
+
+    def test_expired(self):
+        self.refused("has expired", certificate="expired")
+
+    def test_wrong_host(self):
+        self.refused("for another host", certificate="wronghost")
+
+    def test_unknown_ca(self):
+        self.refused("unknown CA", certificate="stranger")
+
+    def test_no_client_certificate(self):
+        self.refused("wants a client certificate", client_ca=True)
+
+    def test_insecure_options(self):
+        done = self.keyturn("rewrap", *self.vault([self.document]), "--to", "new.bson",
+                            *self.providers(given(), {"aws": {"tlsInsecure": True}}), exit=2)
+        self.assertIn("tlsInsecure", done.err)
+
+
+class Secrets(stage.Case):
+    def test_no_secret_in_any_text(self):
+        straight = servers.front(aws["port"])
+        driver = kmscrypt.Driver(given(), servers.ca, f"{servers.certs}/client.pem")
+        made = [driver.create("aws", cmk(0, straight)) for _ in range(6)]
+        driver.close()
+        documents = [bson.decode(document) for document, _ in made]
+        stormy = servers.front(aws["port"], status503=30, throttle=10, garbage=5)
+        for document in documents:
+            document["masterKey"]["endpoint"] = f"127.0.0.1:{stormy}"
+        documents[0]["masterKey"] = {"provider": "aws", **cmk(5)}
+        session = aws["session"]
+        secrets = [aws["secretAccessKey"], session["SecretAccessKey"], session["SessionToken"], *(dek for _, dek in made)]
+        texts = []
+        for credentials in (given(), {"aws": {"accessKeyId": session["AccessKeyId"], "sessionToken": session["SessionToken"],
+                                              "secretAccessKey": session["SecretAccessKey"]}},
+                            {"aws": {"accessKeyId": aws["accessKeyId"], "secretAccessKey": "w" * 40}}):
+            for more in (["--verbose"], ["--verbose", "--log-format", "json"]):
+                for name in os.listdir(self.folder):
+                    os.unlink(self.path(name))
+                done = self.keyturn("rewrap", *self.vault(documents), "--to", "new.bson",
+                                    *self.providers(credentials, {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
+                                    "--master-key", json.dumps(cmk(1, stormy)), *more, exit=None)
+                texts += [done.out, done.err, json.dumps(done.report), json.dumps(self.failures())]
+                done = self.keyturn("status", *self.vault(documents), *more,
+                                    *self.providers(credentials, {"aws": {"tlsCAFile": servers.ca}}), exit=None)
+                texts += [done.out, done.err, json.dumps(done.report)]
+        whole = "\n".join(texts)
+        self.assertGreater(len(whole), 5000)
+        for secret in [*secrets, "w" * 40]:
+            for form in stage.forms(secret):
+                self.assertNotIn(form, whole)
+
+
+if __name__ == "__main__":
+    unittest.main()
