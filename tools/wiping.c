@@ -136,6 +136,11 @@ static void crypto_free(void *p, const char *file, int line)
     kt_wiping_free(p);
 }
 
+static void *curl_realloc(void *p, size_t nbytes)
+{
+    return regrow(p, nbytes, malloc);
+}
+
 void kt_wiping_install(void)
 {
     static const bson_mem_vtable_t vtable = {.malloc = kt_wiping_malloc,
@@ -147,5 +152,5 @@ void kt_wiping_install(void)
     CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
     bson_mem_set_vtable(&vtable);
     /* Later calls of curl_global_init only count its users. */
-    curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
+    curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, kt_wiping_free, curl_realloc, strdup, calloc);
 }
