@@ -144,6 +144,17 @@ static bool holds_nothing(const struct kt_part *part)
     return n <= 2;
 }
 
+/* The name may have come up between the first look and the lock: another process has finished, and what was
+ * locked is an empty part that was made behind it. */
+static enum kt_status look_again(struct kt_part *part, const char *name, struct kt_error *err)
+{
+    enum kt_status status = check_free(part, name, err);
+    part->is_empty = holds_nothing(part);
+    if (status != KT_OK && part->is_empty)
+        unlinkat(part->parent, part->name, part->is_folder ? AT_REMOVEDIR : 0);
+    return status;
+}
+
 enum kt_status kt_part_open(struct kt_part *part, const char *name, bool folder, struct kt_error *err)
 {
     *part = (struct kt_part){.parent = -1, .fd = -1, .is_folder = folder};
@@ -159,8 +170,8 @@ enum kt_status kt_part_open(struct kt_part *part, const char *name, bool folder,
         }
     }
     if (status == KT_OK)
-        part->is_empty = holds_nothing(part);
-    else
+        status = look_again(part, name, err);
+    if (status != KT_OK)
         kt_part_close(part);
     return status;
 }
