@@ -162,7 +162,8 @@ static enum kt_status do_batch(struct kt_live_lane *lane, struct kt_error *err)
         switch (end) {
         case KT_TXN_OK:
             after_success(lane);
-            return count_batch(lane, err);
+            /* What ends a range has no documents. */
+            return lane->ended ? KT_OK : count_batch(lane, err);
         case KT_TXN_CONFLICT:
             status = after_conflict(lane);
             if (status != KT_OK)

@@ -78,7 +78,7 @@ enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err)
         status = kt_lane_init(lane, live, &job->workers[live->lanes_count], rules, err);
         live->lanes_count++;
     }
-    return status;
+    return status == KT_OK ? kt_live_sample(live, err) : status;
 }
 
 void kt_live_close(struct kt_live *live)

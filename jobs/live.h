@@ -35,6 +35,9 @@ struct kt_live_ns {
     size_t ranges_count, next;     /* next: the first that no lane has taken */
     struct kt_lease_name lease;
     bool leased;
+
+    struct kt_counts sample; /* of some documents, before the start */
+    struct kt_plan_path *plan_paths;
 };
 
 struct kt_live {
@@ -47,6 +50,7 @@ struct kt_live {
 
     struct kt_live_ns *namespaces;
     size_t namespaces_count;
+    struct kt_plan_ns *plan;
     struct kt_live_lane *lanes;
     int lanes_count;
 

@@ -87,8 +87,8 @@ static bool accepted(const struct kt_live *live, const char *path)
 struct index {
     const char *name;
     bool unique, ttl;
-    bson_t key, partial;
-    bool has_partial;
+    bson_t key, partial, weights; /* weights: what a text index is on */
+    bool has_partial, has_weights;
 };
 
 static bool document_at(const bson_t *doc, const char *name, bson_t *view)
@@ -111,6 +111,7 @@ static bool read_index(const bson_t *doc, struct index *index)
     index->unique = bson_iter_init_find(&iter, doc, "unique") && bson_iter_as_bool(&iter);
     index->ttl = bson_has_field(doc, "expireAfterSeconds");
     index->has_partial = document_at(doc, "partialFilterExpression", &index->partial);
+    index->has_weights = document_at(doc, "weights", &index->weights);
     return document_at(doc, "key", &index->key);
 }
 
@@ -139,8 +140,6 @@ static enum kt_status check_indexed_field(struct kt_live *live, const struct kt_
     if (strncmp(kind, "2d", 2) == 0 || strcmp(kind, "geoHaystack") == 0)
         return kt_fail(err, KT_E_USAGE, "%s: index %s (%s) cannot hold encrypted values of %s; drop it first",
                        ns->ns->name, index->name, kind, rule->path);
-    if (strcmp(kind, "text") == 0)
-        return needs_accept(live, ns, rule->path, index->name, "text search finds no encrypted words", err);
     if (index->ttl)
         return needs_accept(live, ns, rule->path, index->name,
                             "documents expire no longer by an encrypted date", err);
@@ -200,6 +199,13 @@ static enum kt_status check_index(struct kt_live *live, const struct kt_live_ns 
     if (index->has_partial && filter_touches(&index->partial, rule->path, 0))
         status = needs_accept(live, ns, rule->path, index->name,
                               "its partial filter compares values that will be encrypted", err);
+    if (status == KT_OK && index->has_weights && bson_iter_init(&field, &index->weights)) {
+        while (status == KT_OK && bson_iter_next(&field)) {
+            if (touches(rule->path, bson_iter_key(&field)) || strcmp(bson_iter_key(&field), "$**") == 0)
+                status = needs_accept(live, ns, rule->path, index->name,
+                                      "text search finds no encrypted words", err);
+        }
+    }
     if (!bson_iter_init(&field, &index->key))
         return status;
     while (status == KT_OK && bson_iter_next(&field)) {

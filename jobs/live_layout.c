@@ -60,6 +60,12 @@ static const struct kt_refused *refused_of(const struct kt_live_lane *lane, stru
     return found;
 }
 
+/* What the new values add to the document. */
+static int64_t growth(const struct kt_job_batch *batch, const struct kt_doc *doc)
+{
+    return (int64_t)kt_layout_nbytes(doc->nbytes, batch->ops.v + doc->op_first, doc->op_count) - doc->nbytes;
+}
+
 static enum kt_status measure(struct kt_live_lane *lane, const struct kt_layout *layout, struct kt_doc *doc,
                               struct measured *m)
 {
@@ -81,6 +87,9 @@ static enum kt_status measure(struct kt_live_lane *lane, const struct kt_layout 
             "an update cannot name one of its fields: a name on the way contains '.', begins "
             "with '$', is empty or stands twice");
     if (m->set_nbytes > KT_DOC_MAX_NBYTES)
+        return kt_batch_fail_doc(batch, doc, KT_NO_OP, "it would grow over the limit of 16 MiB");
+    /* Of a part of a document the server alone knows the whole. */
+    if (lane->ns->whole && growth(batch, doc) > 0 && doc->nbytes + growth(batch, doc) > KT_DOC_MAX_NBYTES)
         return kt_batch_fail_doc(batch, doc, KT_NO_OP, "it would grow over the limit of 16 MiB");
     m->nbytes = statement_nbytes(m);
     return KT_OK;
@@ -214,12 +223,6 @@ static enum kt_status add_statement(struct kt_live_lane *lane, const struct kt_l
     w->at = put_name(batch->out.data, w->at, KT_BSON_DOCUMENT, number);
     w->at = put_statement(batch, layout, &batch->docs[d], m, w->at);
     return KT_OK;
-}
-
-/* What the new values add to the document. */
-static int64_t growth(const struct kt_job_batch *batch, const struct kt_doc *doc)
-{
-    return (int64_t)kt_layout_nbytes(doc->nbytes, batch->ops.v + doc->op_first, doc->op_count) - doc->nbytes;
 }
 
 static void count_doc(struct kt_job_batch *batch, const struct kt_doc *doc, bool changed)

@@ -91,7 +91,10 @@ static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, st
                     kt_mongo_name(live->mongo), ns->ns->name);
         return KT_OK;
     }
-    kt_live_project(ns);
+    /* A dry run tells exact sizes, for which it must see all of a document. */
+    ns->whole = true;
+    if (!live->job->options.dry_run)
+        kt_live_project(ns);
     live->job->team.nbytes_total += ns->facts.documents;
     return kt_live_check(live, ns, err);
 }
@@ -132,6 +135,9 @@ void kt_live_free_namespaces(struct kt_live *live)
             kt_state_range_free(&ns->ranges[r]);
         free(ns->ranges);
         kt_state_job_free(&ns->state);
+        kt_counts_free(&ns->sample);
+        free(ns->plan_paths);
     }
+    free(live->plan);
     free(live->namespaces);
 }

@@ -46,6 +46,9 @@ uint64_t kt_rewrap_sample_of(uint64_t keys);
 /* Counts the requests that the job will make. KT_OK or KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_rewrap_plan(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err);
 
+/* Keys that the survey found to match. */
+uint64_t kt_rewrap_matching(const struct kt_rewrap *rewrap);
+
 bool kt_rewrap_matches(const struct kt_rewrap *rewrap, const struct kt_key_doc *key);
 
 /* One key on its way. */

@@ -11,6 +11,14 @@ bool kt_rewrap_matches(const struct kt_rewrap *rewrap, const struct kt_key_doc *
     return !rewrap->filter || kt_filter_matches(rewrap->filter, key->doc);
 }
 
+uint64_t kt_rewrap_matching(const struct kt_rewrap *rewrap)
+{
+    uint64_t keys = 0;
+    for (size_t i = 0; i < rewrap->cmks.count; i++)
+        keys += rewrap->cmks.v[i]->keys;
+    return keys;
+}
+
 static enum kt_status survey_piece(struct kt_rewrap *rewrap, const uint8_t *docs, size_t nbytes,
                                    struct kt_error *err)
 {

@@ -52,8 +52,14 @@ static void print_ns(FILE *out, const struct kt_job_options *options, const stru
     fprintf(out, "Plan: %s %s on %s      %s %s%s, %s\n", verb(options), ns->ns, plan->server,
             kt_count_text(ns->documents).s, options->kind == KT_JOB_REWRAP ? "key document" : "document",
             kt_summary_plural(ns->documents), kt_size_text(ns->nbytes).s);
-    if (options->kind == KT_JOB_REWRAP)
+    if (options->kind == KT_JOB_REWRAP) {
+        fprintf(out, "  to rewrap   %s DEK%s\n", kt_count_text(ns->changing).s,
+                kt_summary_plural(ns->changing));
+        if (!options->dry_run)
+            fprintf(out, "  backup      %s\n",
+                    options->backup ? options->backup : "rewrap-<UTC>.bson in this folder");
         return;
+    }
     print_paths(out, options, ns);
     fprintf(out, "  values  about %s to %s%s", kt_count_text(ns->values).s, verb(options),
             options->dry_run ? "" : " (exact with --dry-run)");
@@ -84,7 +90,9 @@ void kt_plan_question(const struct kt_job_options *options, const struct kt_job_
                       size_t nbytes)
 {
     const char *what = verb(options);
-    if (plan->namespaces_count == 1)
+    if (options->kind == KT_JOB_REWRAP && plan->namespaces_count == 1)
+        snprintf(out, nbytes, "Rewrap %s DEKs?", kt_count_text(plan->namespaces[0].changing).s);
+    else if (plan->namespaces_count == 1)
         snprintf(out, nbytes, "%c%s %s?", what[0] - 'a' + 'A', what + 1, plan->namespaces[0].ns);
     else
         snprintf(out, nbytes, "%c%s %zu collections?", what[0] - 'a' + 'A', what + 1, plan->namespaces_count);

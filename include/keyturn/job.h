@@ -149,6 +149,29 @@ struct kt_job_progress {
     const char *waiting_for; /* "KMS", "KMS quota", "input", "output", or NULL; static */
 };
 
+/* What a job on a server is going to do: estimates from the server's own figures and some documents that were
+ * tried. */
+struct kt_plan_path {
+    const char *path, *pointer; /* pointer: where the key's name stands; NULL: key_id */
+    uint8_t key_id[16];
+    bool deterministic;
+    uint64_t values;
+};
+
+struct kt_plan_ns {
+    const char *ns;
+    uint64_t documents, changing, values, already, failing;
+    uint64_t nbytes, nbytes_after; /* of all documents */
+    const struct kt_plan_path *paths;
+    size_t paths_count;
+};
+
+struct kt_job_plan {
+    const char *server, *state_db;
+    const struct kt_plan_ns *namespaces;
+    size_t namespaces_count;
+};
+
 struct kt_job;
 
 /* Checks options, schema, providers, stores, keys named by the schema; locks the output; writes nothing under
@@ -160,6 +183,9 @@ KT_API KT_MUST_USE enum kt_status kt_job_open(struct kt_job **job, const struct 
 /* Runs to the end, to a stop or to a failure. KT_OK: closed, look at the result (exit 0, 1 or 5). Else err
  * says what ended it and result->exit is 2 (nothing written), 3 or 4. Once per job. */
 KT_API KT_MUST_USE enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err);
+
+/* After kt_job_open. False: the job writes nothing on a server. Lives until kt_job_close. */
+KT_API bool kt_job_plan(struct kt_job *job, struct kt_job_plan *plan);
 
 /* After kt_job_open. False: the job is no rewrap, or no CMK needs a KMS. Lives until kt_job_close. */
 KT_API bool kt_job_kms_plan(const struct kt_job *job, struct kt_kms_plan *plan);

@@ -177,6 +177,18 @@ enum kt_status kt_mongo_aggregate(struct kt_mongo *mongo, const char *ns, const 
     return run_cursor(mongo, ns, pipeline, opts, true, each, context, err);
 }
 
+enum kt_status kt_mongo_aggregate_db(struct kt_mongo *mongo, const char *db, const bson_t *pipeline,
+                                     kt_each_fn each, void *context, struct kt_error *err)
+{
+    mongoc_client_t *client = kt_mongo_borrow(mongo);
+    mongoc_database_t *database = mongoc_client_get_database(client, db);
+    mongoc_cursor_t *cursor = mongoc_database_aggregate(database, pipeline, NULL, NULL);
+    enum kt_status status = drain(mongo, cursor, "an aggregation", each, context, err);
+    mongoc_database_destroy(database);
+    kt_mongo_give_back(mongo, client);
+    return status;
+}
+
 enum kt_status kt_mongo_kill_sessions(struct kt_mongo *mongo, const uint8_t *ids, size_t count,
                                       struct kt_error *err)
 {

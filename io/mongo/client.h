@@ -61,6 +61,11 @@ KT_MUST_USE enum kt_status kt_mongo_aggregate(struct kt_mongo *mongo, const char
                                               const bson_t *opts, kt_each_fn each, void *context,
                                               struct kt_error *err);
 
+/* An aggregation that begins with no collection ($documents). */
+KT_MUST_USE enum kt_status kt_mongo_aggregate_db(struct kt_mongo *mongo, const char *db,
+                                                 const bson_t *pipeline, kt_each_fn each, void *context,
+                                                 struct kt_error *err);
+
 /* killSessions for the 16-byte ids that lie back to back: open transactions of these sessions are aborted at
  * once. KT_OK (also when the server knows none of them), or as kt_mongo_fail says. */
 KT_MUST_USE enum kt_status kt_mongo_kill_sessions(struct kt_mongo *mongo, const uint8_t *ids, size_t count,

@@ -56,6 +56,7 @@ class Rewrap(LiveCase):
         done = self.run_job("rewrap", "--provider", "local:new")
         self.assertEqual(len(before), done.report["keys"]["rewrapped"])
         self.assertEqual(len(before), done.report["keys"]["proven"])
+        self.assertEqual([len(before)], [c["rewrapped"] for c in done.report["keys"]["cmks"]])
         self.assertEqual(self.expected(), self.deks())
         self.assertEqual({"local:new"}, self.providers())
         for key_id, doc in self.keys().items():
