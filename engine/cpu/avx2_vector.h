@@ -44,21 +44,18 @@ static inline __attribute__((always_inline)) void transpose_4x4(V x[4])
     x[3] = _mm256_permute2x128_si256(b, d, 0x31);
 }
 
-/* The block at `at` of every row to big-endian words, side by side. */
-static inline __attribute__((always_inline)) void lanes_load(uint64_t w[16][WIDE_LANES],
+/* Four words from `at` on of every row to big-endian words, side by side. */
+static inline __attribute__((always_inline)) void lanes_load(uint64_t (*w)[WIDE_LANES],
                                                              const uint8_t *const rows[WIDE_LANES], size_t at)
 {
-    for (int quarter = 0; quarter < 4; quarter++) {
-        V x[4];
+    V x[4];
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            x[i] =
-                swap_bytes(_mm256_loadu_si256((const __m256i *)(const void *)(rows[i] + at + 32 * quarter)));
-        transpose_4x4(x);
+    for (int i = 0; i < 4; i++)
+        x[i] = swap_bytes(_mm256_loadu_si256((const __m256i *)(const void *)(rows[i] + at)));
+    transpose_4x4(x);
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            V_STORE(w[4 * quarter + i], x[i]);
-    }
+    for (int i = 0; i < 4; i++)
+        V_STORE(w[i], x[i]);
 }
 
 static inline void lanes_fill(wide_hash h, const uint64_t midstate[8])

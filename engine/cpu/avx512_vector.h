@@ -54,23 +54,28 @@ static inline __attribute__((always_inline)) void transpose_8x8(V x[8])
     }
 }
 
-/* The block at `at` of every row to big-endian words, side by side. */
-static inline __attribute__((always_inline)) void lanes_load(uint64_t w[16][WIDE_LANES],
+/* Four words from `at` on of every row to big-endian words, side by side. Rows 0 1 4 5 are loaded to lower
+ * halves and 2 3 6 7 to upper ones, so that two steps of shuffling put all in order. */
+static inline __attribute__((always_inline)) void lanes_load(uint64_t (*w)[WIDE_LANES],
                                                              const uint8_t *const rows[WIDE_LANES], size_t at)
 {
 #pragma GCC unroll 2
-    for (int half = 0; half < 2; half++)
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++) {
-            V x[8];
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; i++)
-                x[i] = swap_bytes(_mm512_loadu_si512(rows[8 * v + i] + at + 64 * half));
-            transpose_8x8(x);
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; i++)
-                V_STORE(&w[8 * half + i][8 * v], x[i]);
+    for (int v = 0; v < WIDE_LANES; v += 8) {
+        V x[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            const uint8_t *const *row = rows + v + (i & 1) + 4 * (i >> 1);
+            __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(row[0] + at));
+            __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(row[2] + at));
+            x[i] = swap_bytes(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
         }
+        V even_0 = _mm512_unpacklo_epi64(x[0], x[1]), odd_0 = _mm512_unpackhi_epi64(x[0], x[1]);
+        V even_4 = _mm512_unpacklo_epi64(x[2], x[3]), odd_4 = _mm512_unpackhi_epi64(x[2], x[3]);
+        V_STORE(&w[0][v], _mm512_shuffle_i64x2(even_0, even_4, 0x88));
+        V_STORE(&w[1][v], _mm512_shuffle_i64x2(odd_0, odd_4, 0x88));
+        V_STORE(&w[2][v], _mm512_shuffle_i64x2(even_0, even_4, 0xdd));
+        V_STORE(&w[3][v], _mm512_shuffle_i64x2(odd_0, odd_4, 0xdd));
+    }
 }
 
 static inline void lanes_fill(wide_hash h, const uint64_t midstate[8])

@@ -65,8 +65,7 @@ PHASE void hash_rows(const struct group *g, unsigned first, wide_hash to, wide_h
         return;
     }
     for (uint64_t b = 0; b < most; b++) {
-        lanes_load(sha->w, rows, KT_SHA512_BLOCK * b);
-        lanes_compress(sha, b + 1 < most ? h : to, from, b);
+        lanes_compress(sha, b + 1 < most ? h : to, from, rows, b);
         from = h;
     }
 }
@@ -84,7 +83,7 @@ PHASE void hash(const struct group *g, enum job job, bool begins)
         if (!g->ended)
             continue;
         lanes_digest_block(&s->sha);
-        lanes_compress(&s->sha, h, s->outer, 0);
+        lanes_compress(&s->sha, h, s->outer, NULL, 0);
         lanes_digests(&s->digests[first], h);
     }
 }

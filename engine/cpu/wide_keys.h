@@ -22,8 +22,7 @@ static inline void prepare_midstates(struct wide_state *s, const uint8_t *deks, 
         midstates[i] = (uint64_t *)(void *)((uint8_t *)keys[i < n ? i : 0] + offset);
         s->sha.active[i] = 1;
     }
-    lanes_load(s->sha.w, rows, 0);
-    lanes_compress(&s->sha, s->hash[0], s->inner, 0);
+    lanes_compress(&s->sha, s->hash[0], s->inner, rows, 0);
     lanes_scatter(midstates, s->hash[0]);
 }
 

@@ -49,22 +49,37 @@ ALWAYS_INLINE V next_word(uint64_t w[16][WIDE_LANES], int i, size_t lane)
 }
 
 /* State variable a of round i stands at s[-i mod 8], b behind it, and so on: nothing moves between rounds. */
-ALWAYS_INLINE void sixteen_rounds(V state[VECTORS][8], uint64_t w[16][WIDE_LANES], const uint64_t *k,
-                                  bool schedule)
+ALWAYS_INLINE void one_round(V *s, int i, V word)
+{
+    V a = s[-i & 7], b = s[(1 - i) & 7], c = s[(2 - i) & 7], *d = &s[(3 - i) & 7];
+    V e = s[(4 - i) & 7], f = s[(5 - i) & 7], g = s[(6 - i) & 7], *h = &s[(7 - i) & 7];
+    V t1 = V_ADD(V_ADD(V_ADD(*h, word), V_CH(e, f, g)), big_sigma_1(e));
+    *d = V_ADD(*d, t1);
+    *h = V_ADD(t1, V_ADD(big_sigma_0(a), V_MAJ(a, b, c)));
+}
+
+/* The first sixteen rounds compute no words. Where they come from rows, loading them takes that time. */
+ALWAYS_INLINE void first_rounds(V state[VECTORS][8], uint64_t w[16][WIDE_LANES], const uint8_t *const *rows,
+                                size_t at)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) {
+        if (rows && i % 4 == 0)
+            lanes_load(w + i, rows, at + 8 * (size_t)i);
+#pragma GCC unroll 2
+        for (size_t v = 0; v < VECTORS; v++)
+            one_round(state[v], i, V_ADD(V_LOAD(&w[i][v * V_LANES]), V_SET1(kt_sha512_k[i])));
+    }
+}
+
+ALWAYS_INLINE void next_rounds(V state[VECTORS][8], uint64_t w[16][WIDE_LANES], const uint64_t *k)
 {
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
         V constant = V_SET1(k[i]);
 #pragma GCC unroll 2
-        for (size_t v = 0; v < VECTORS; v++) {
-            V *s = state[v], *d = &s[(3 - i) & 7], *h = &s[(7 - i) & 7];
-            V a = s[-i & 7], b = s[(1 - i) & 7], c = s[(2 - i) & 7];
-            V e = s[(4 - i) & 7], f = s[(5 - i) & 7], g = s[(6 - i) & 7];
-            V word = schedule ? next_word(w, i, v * V_LANES) : V_LOAD(&w[i][v * V_LANES]);
-            V t1 = V_ADD(V_ADD(V_ADD(*h, V_ADD(word, constant)), V_CH(e, f, g)), big_sigma_1(e));
-            *d = V_ADD(*d, t1);
-            *h = V_ADD(t1, V_ADD(big_sigma_0(a), V_MAJ(a, b, c)));
-        }
+        for (size_t v = 0; v < VECTORS; v++)
+            one_round(state[v], i, V_ADD(next_word(w, i, v * V_LANES), constant));
     }
 }
 
@@ -82,9 +97,11 @@ static inline void lanes_digest_block(struct wide_sha *sha)
     }
 }
 
-/* to = from, and in each lane that has more than `block` blocks to hash, the words of sha->w on top. to may
- * be from, or the first half of sha->w. Neither inlined nor cloned: see above. */
-static ONE_COPY void lanes_compress(struct wide_sha *sha, wide_hash to, wide_hash from, uint64_t block)
+/* to = from, and in each lane that has more than `block` blocks to hash, that block of its row on top; rows
+ * NULL: the words of sha->w. to may be from, or the first half of sha->w. Neither inlined nor cloned: see
+ * above. */
+static ONE_COPY void lanes_compress(struct wide_sha *sha, wide_hash to, wide_hash from,
+                                    const uint8_t *const *rows, uint64_t block)
 {
     V state[VECTORS][8];
 #pragma GCC unroll 2
@@ -92,9 +109,9 @@ static ONE_COPY void lanes_compress(struct wide_sha *sha, wide_hash to, wide_has
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             state[v][i] = V_LOAD(&from[i][v * V_LANES]);
-    sixteen_rounds(state, sha->w, kt_sha512_k, false);
+    first_rounds(state, sha->w, rows, KT_SHA512_BLOCK * block);
     for (int t = 16; t < 80; t += 16)
-        sixteen_rounds(state, sha->w, kt_sha512_k + t, true);
+        next_rounds(state, sha->w, kt_sha512_k + t);
 #pragma GCC unroll 2
     for (size_t v = 0; v < VECTORS; v++) {
         V active = V_GREATER(V_LOAD(&sha->active[v * V_LANES]), V_SET1(block));

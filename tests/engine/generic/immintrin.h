@@ -184,6 +184,13 @@ G g512 g_insert(g512 x, __m128i y, int i)
     return r.all;
 }
 
+G g512 g_insert_half(g512 x, __m256i y, int i)
+{
+    union g_parts r = {.all = x};
+    r.half[i] = y;
+    return r.all;
+}
+
 G g512 g_broadcast(g512 x, uint8_t mask, __m128i y)
 {
     union g_parts r = {.all = x};
@@ -237,6 +244,8 @@ G g512 g_broadcast(g512 x, uint8_t mask, __m128i y)
 #define _mm512_castsi128_si512(x) g_insert(g_zero(), x, 0)
 #define _mm512_extracti64x2_epi64(x, i) g_quarter(x, i)
 #define _mm512_extracti64x4_epi64(x, i) g_half(x, i)
+#define _mm512_castsi256_si512(x) g_insert_half(g_zero(), x, 0)
+#define _mm512_inserti64x4(x, y, i) g_insert_half(x, y, i)
 #define _mm512_inserti64x2(x, y, i) g_insert(x, y, i)
 #define _mm512_broadcast_i32x4(x) g_broadcast(g_zero(), 0xff, x)
 #define _mm512_broadcast_i64x2(x) g_broadcast(g_zero(), 0xff, x)
