@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import struct
+import urllib.parse
 
 import bson
 from bson.binary import Binary
@@ -113,3 +114,8 @@ class Driver:
         with self.crypt.explicit_encryption_context(bson.encode({"v": "told"}), ExplicitEncryptOpts(RANDOM, key_id)) as context:
             payload = bytes(bson.decode(run_state_machine(context, self.callback))["v"])
         return payload[:18], payload[18:]
+
+
+def quote(secret):
+    """libmongocrypt writes a client secret into its form as it is."""
+    return urllib.parse.quote(secret, safe="")

@@ -7,7 +7,6 @@ import json
 import os
 import struct
 import unittest
-import urllib.parse
 
 import bson
 
@@ -66,7 +65,7 @@ def driver_providers(given):
     for name, document in given.items():
         made[name] = dict(document)
         if name.startswith("azure"):
-            made[name]["clientSecret"] = urllib.parse.quote(document["clientSecret"], safe="")
+            made[name]["clientSecret"] = kmscrypt.quote(document["clientSecret"])
     return made
 
 
