@@ -152,8 +152,8 @@ static enum kt_status check_indexed_field(struct kt_live *live, const struct kt_
         kt_job_warn(live->job, "%s: index %s: random values of %s can't be searched; drop it", ns->ns->name,
                     index->name, rule->path);
     else
-        kt_job_warn(live->job, "%s: index %s%s: ranges, sorting and case-insensitive matches of %s end",
-                    ns->ns->name, index->name, index->unique ? " (unique): still unique" : "", rule->path);
+        kt_job_warn(live->job, "%s: index %s%s ranges, sorting and case-insensitive matches of %s end",
+                    ns->ns->name, index->name, index->unique ? " (unique): still unique;" : ":", rule->path);
     return KT_OK;
 }
 

@@ -239,6 +239,8 @@ static enum kt_status plan_ns(const struct kt_live *live, struct kt_live_ns *ns,
         sampled->nbytes_in
             ? (uint64_t)((double)plan->nbytes * ((double)sampled->nbytes_out / (double)sampled->nbytes_in))
             : plan->nbytes;
+    if (live->job->command == &kt_command_rewrap)
+        plan->changing = kt_rewrap_matching(live->job->state);
     free(ns->plan_paths);
     ns->plan_paths = calloc(rules ? rules : 1, sizeof *ns->plan_paths);
     if (!ns->plan_paths)

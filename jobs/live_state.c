@@ -94,9 +94,10 @@ static enum kt_status refuse_other(const struct kt_live *live, const struct kt_l
     if (strcmp(there->job, ns->state.job) != 0)
         return kt_fail(
             err, KT_E_OTHER_JOB,
-            "%s: an unfinished %s with other options is on it; repeat that command to finish it, or drop "
-            "its state with --forget",
-            ns->ns->name, there->command);
+            "%s: an unfinished %s%s is on it; repeat that command to finish it, or drop its state with "
+            "--forget",
+            ns->ns->name, there->command,
+            strcmp(there->command, ns->state.command) == 0 ? " with other options" : "");
     return KT_OK;
 }
 

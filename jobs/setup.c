@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/setup.h"
 
+#include <libgen.h>
+#include <limits.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,6 +49,22 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
+/* Otherwise the first document that fails would end the job midway. */
+static enum kt_status check_folder_of(const char *file, const char *option, struct kt_error *err)
+{
+    char folder[PATH_MAX];
+    struct stat st;
+    if (snprintf(folder, sizeof folder, "%s", file) >= (int)sizeof folder)
+        return kt_fail(err, KT_E_USAGE, "%s: the name is too long", option);
+    const char *name = dirname(folder);
+    if (stat(name, &st) != 0 || !S_ISDIR(st.st_mode) || access(name, W_OK | X_OK) != 0)
+        return kt_fail(err, KT_E_USAGE, "%s %s: %s is no folder that can be written; create it first", option,
+                       file, name);
+    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+        return kt_fail(err, KT_E_USAGE, "%s %s is a folder; name a file", option, file);
+    return KT_OK;
+}
+
 static enum kt_status check_options(struct kt_job *job, struct kt_error *err)
 {
     struct kt_job_options *o = &job->options;
@@ -70,7 +89,7 @@ static enum kt_status check_options(struct kt_job *job, struct kt_error *err)
                        "--failures would overwrite the list that --only reads; name another file");
     if (!o->key_vault_namespace)
         o->key_vault_namespace = "encryption.__keyVault";
-    return KT_OK;
+    return o->failures && !o->dry_run ? check_folder_of(o->failures, "--failures", err) : KT_OK;
 }
 
 static int usable_cores(void)

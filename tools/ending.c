@@ -34,6 +34,25 @@ static uint64_t done_so_far(const struct kt_job_options *options, const struct k
     return options->kind == KT_JOB_REWRAP ? result->keys.read : kt_summary_together(result).documents;
 }
 
+/* What was done must not be lost: --only over the input would copy all other documents as they are there. */
+static void advise_after_failures(struct kt_screen *screen, const struct kt_job_options *options,
+                                  const struct kt_job_result *result, const char *file)
+{
+    static const char begin[] = "  next   mend what the list names";
+    const char *stays = options->kind == KT_JOB_DECRYPT ? "plain" : "sealed", *from = options->to;
+    if (result->withheld)
+        kt_screen_note(screen, "%s, then the same command", begin);
+    else if (!options->to)
+        kt_screen_note(screen, "%s, then the same command with --only %s", begin, file);
+    else if (options->kind == KT_JOB_REWRAP)
+        kt_screen_note(screen, "%s, then rewrap --key-vault %s --only %s, with another --to", begin,
+                       resumable(options) ? from : "OUTPUT", file);
+    else
+        kt_screen_note(screen, "%s there, then %s --from %s, with another --to: what is %s stays %s", begin,
+                       options->kind == KT_JOB_DECRYPT ? "decrypt" : "encrypt",
+                       resumable(options) ? from : "OUTPUT", stays, stays);
+}
+
 static void ending_failed(struct kt_screen *screen, const struct kt_job_options *options,
                           const struct kt_job_result *result)
 {
@@ -41,8 +60,9 @@ static void ending_failed(struct kt_screen *screen, const struct kt_job_options 
     uint64_t failed = keys ? result->keys.failed : kt_summary_together(result).failed;
     const char *file = result->failures_file;
     if (result->withheld && !options->dry_run)
-        kt_screen_note(screen, "--all-or-nothing: a DEK failed, so nothing was written; %s is not there",
-                       options->to);
+        kt_screen_note(screen, "--all-or-nothing: a DEK failed, so nothing was written%s%s%s",
+                       options->to ? "; " : "", options->to ? options->to : "",
+                       options->to ? " is not there" : "");
     kt_screen_note(screen, "exit 1: %s %s%s %s%s%s%s", kt_count_text(failed).s, keys ? "DEK" : "document",
                    kt_summary_plural(failed),
                    options->dry_run ? "would stay unchanged"
@@ -53,8 +73,7 @@ static void ending_failed(struct kt_screen *screen, const struct kt_job_options 
                                                        : "",
                    file ? file : "", file ? ")" : "");
     if (file && !options->dry_run)
-        kt_screen_note(screen, "  next   mend what the list names, then the same command with --only %s%s",
-                       file, options->to ? " and another --to" : "");
+        advise_after_failures(screen, options, result, file);
 }
 
 static void ending_stopped(struct kt_screen *screen, const struct kt_job_options *options,

@@ -190,6 +190,8 @@ static void print_rewrap(FILE *out, const struct kt_job_options *options, const 
                 kt_count_text(keys->sampled).s);
     if (!dry && done)
         kt_kms_print_unneeded(out, keys);
+    if (!dry && done && result->backup)
+        fprintf(out, "  backup  %s\n", result->backup);
 }
 
 void kt_summary_print(FILE *out, const struct kt_job_options *options, const struct kt_job_result *result)
