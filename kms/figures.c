@@ -25,6 +25,14 @@ void kt_figures_request(struct kt_kms_loop *loop, const struct kt_kms_call *call
     pthread_mutex_unlock(&loop->lock);
 }
 
+void kt_figures_batched(struct kt_kms_loop *loop, uint32_t batched)
+{
+    pthread_mutex_lock(&loop->lock);
+    if (batched > loop->stats.batched)
+        loop->stats.batched = batched;
+    pthread_mutex_unlock(&loop->lock);
+}
+
 void kt_figures_end(struct kt_kms_loop *loop, const struct kt_kms_call *call)
 {
     pthread_mutex_lock(&loop->lock);

@@ -173,6 +173,8 @@ static void note(struct kt_slot *slot, enum kt_verdict verdict)
     kt_pace_result(&bucket->pace, now_ns, outcome, latency_ns,
                    (uint64_t)slot->transfer.x.retry_after_ms * MS);
     kt_figures_request(loop, slot->call, verdict == KT_V_THROTTLED, latency_ns);
+    if (bucket->pool)
+        kt_figures_batched(loop, kt_kmip_batched(bucket->pool));
 }
 
 static void on_finished(struct kt_transfer *transfer)

@@ -191,10 +191,11 @@ static void received(struct link *link)
         return;
     }
     size_t count = link->count;
+    bool taken = !items[0].data || !kt_kmip_refuses_batch(items[0]);
+    if (taken && count > link->pool->batched)
+        link->pool->batched = (uint32_t)count;
     for (size_t i = 0; i < count; i++)
         deliver(link, link->items[i], items[i]);
-    if (link->pool->batch_max > 1 && count > link->pool->batched)
-        link->pool->batched = (uint32_t)count;
     link->count = 0;
     kt_secbuf_reset(&link->in);
     kt_secbuf_reset(&link->out);

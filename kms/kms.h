@@ -121,6 +121,7 @@ struct kt_kms_stats {
     uint64_t tokens;       /* credential and token requests */
     double p50_ms, p99_ms; /* latency of requests, within 4% */
     uint32_t in_flight, queued;
+    uint32_t batched; /* the most KMIP requests that one message has carried */
 };
 
 struct kt_kms_loop;

@@ -177,6 +177,7 @@ void kt_slots_free(struct kt_kms_loop *loop);
 /* figures.c */
 void kt_figures_request(struct kt_kms_loop *loop, const struct kt_kms_call *call, bool throttled,
                         uint64_t latency_ns);
+void kt_figures_batched(struct kt_kms_loop *loop, uint32_t batched);
 void kt_figures_end(struct kt_kms_loop *loop, const struct kt_kms_call *call);
 
 static inline bool kt_call_internal(const struct kt_kms_call *call)

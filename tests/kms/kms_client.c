@@ -291,6 +291,7 @@ static void put_stats(bson_t *output)
     BSON_APPEND_INT64(&child, "tokens", (int64_t)stats.tokens);
     BSON_APPEND_DOUBLE(&child, "p50Ms", stats.p50_ms);
     BSON_APPEND_DOUBLE(&child, "p99Ms", stats.p99_ms);
+    BSON_APPEND_INT32(&child, "batched", (int32_t)stats.batched);
     BSON_APPEND_INT32(&child, "inFlight", (int32_t)stats.in_flight);
     BSON_APPEND_INT64(&child, "lockedFree", (int64_t)kt_secmem_available(secmem));
     bson_append_document_end(output, &child);

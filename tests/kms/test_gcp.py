@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Google Cloud KMS: drongo behind HAProxy, which checks the bearer token."""
 import json
+import time
 import unittest
 
 from client import DEK, b64, call, leaks, one, run
@@ -100,6 +101,18 @@ class Refusals(unittest.TestCase):
         made = one(account(), call("wrap", "gcp", cmk("k1"), DEK))["out"]
         answer = one(account(), call("unwrap", "gcp", cmk("k2"), made))
         self.assertEqual((answer["status"], answer["reason"]), ("KT_E_KEY", "does not open"))
+
+    def test_retry_after_is_obeyed(self):
+        # the first request is told to come back in two seconds
+        busy = ['stick-table type ip size 1k expire 60s store http_req_cnt', "http-request track-sc0 src",
+                'http-request return status 429 hdr Retry-After 2 content-type application/json string '
+                '\'{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}\' if { sc_http_req_cnt(0) eq 1 }']
+        front = servers.front(gcp["port"], bearer=gcp["bearer"], extra=busy)
+        begun = time.monotonic()
+        output = run(account(accessToken=gcp["bearer"]), [call("wrap", "gcp", cmk("k1", front), DEK)])
+        self.assertEqual((output["steps"][0]["status"], output["steps"][0]["attempts"]), ("KT_OK", 2), output["steps"])
+        self.assertEqual(output["stats"]["throttled"], 1)
+        self.assertGreaterEqual(time.monotonic() - begun, 2)
 
     def test_faults(self):
         front = servers.front(gcp["port"], bearer=gcp["bearer"], status503=15, reset=5, garbage=5)

@@ -63,6 +63,13 @@ class Calls(unittest.TestCase):
                      options={"concurrency": 64})
         self.assertEqual((output["steps"][0]["failed"], output["steps"][0]["equal"]), (0, 200), output["steps"])
         self.assertEqual(output["stats"]["requests"], 400)
+        self.assertGreater(output["stats"]["batched"], 1)
+
+    def test_a_connection_outlives_its_first_request(self):
+        document = resolve(delegated=True)
+        step = call("wrap", "kmip", document, DEK)
+        output = run(account(), [step, {"do": "sleep", "ms": 1500}, step], options={"attemptMs": 1000})
+        self.assertEqual([s.get("attempts", 1) for s in output["steps"]], [1, 1, 1], output["steps"])
 
     def test_one_bad_item_spoils_no_other(self):
         document = resolve(delegated=True)
