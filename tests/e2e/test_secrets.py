@@ -98,7 +98,6 @@ class Memory(Case):
             with self.subTest(name):
                 job = Slow([*args, "--backend", "scalar", "--threads", 1], self.folder, 0.1)
                 try:
-                    job.run(1.2)
                     while looks < LOOKS and not job.run(0.25):
                         job.process.send_signal(signal.SIGSTOP)
                         time.sleep(0.01)

@@ -10,9 +10,9 @@ import time
 import unittest
 
 from killing import Slow, state_of
-from rig import PROGRAM, TIMEOUT, Case, count
+from rig import PROGRAM, TIMEOUT, Case
 
-DOCUMENTS = count(usual=20_000, long=20_000, sanitized=5_000)
+DOCUMENTS = 20_000
 NS = "shop.customers"
 
 
