@@ -112,8 +112,8 @@ void kt_cmk_describe(const struct kt_cmk *cmk, char *out, size_t nbytes)
                  cmk->project, cmk->location, cmk->ring, cmk->gcp_key);
         break;
     default:
-        snprintf(out, nbytes, "%s %s key %s", cmk->provider, cmk->endpoint ? cmk->endpoint : "",
-                 cmk->key_id ? cmk->key_id : "(new)");
+        snprintf(out, nbytes, "%s%s%s key %s", cmk->provider, cmk->endpoint ? " " : "",
+                 cmk->endpoint ? cmk->endpoint : "", cmk->key_id ? cmk->key_id : "(new)");
     }
 }
 

@@ -116,5 +116,37 @@ class Refusals(unittest.TestCase):
         self.assertIsNone(re.search("password|BEGIN", answer["message"]))
 
 
+class Faults(unittest.TestCase):
+    """Against a server of our own that misbehaves; only wraps, as it has no keys."""
+
+    def wraps(self, mode, count, **options):
+        who = account()
+        who["kmip"]["credentials"]["endpoint"] = f"127.0.0.1:{servers.kmip_faults(mode)}"
+        document = {"provider": "kmip", "delegated": True, "keyId": "7"}
+        output = run(who, [{"do": "load", "account": "kmip", "masterKey": document, "count": count, "wrapOnly": 1}],
+                     options={"concurrency": 32, "attemptMs": 800, "deadlineMs": 2500, **options})
+        self.assertTrue(output["clean"])
+        return output["steps"][0], output["stats"]
+
+    def test_a_server_without_batches(self):
+        step, stats = self.wraps("refuse", 40)
+        self.assertEqual((step["failed"], stats["batched"], stats["retries"]), (0, 1, 0), step)
+
+    def test_garbage_and_cut_off_replies_are_repeated(self):
+        step, stats = self.wraps("flaky", 60, deadlineMs=30000)
+        self.assertEqual(step["failed"], 0, step)
+        self.assertGreater(stats["retries"], 0)
+
+    def test_a_message_of_two_gigabytes_is_not_waited_for(self):
+        step, _ = self.wraps("huge", 3)
+        self.assertEqual(step["failed"], 3)
+        self.assertIn("too long", step["message"])
+
+    def test_silence_ends_at_the_deadline(self):
+        step, _ = self.wraps("silent", 3)
+        self.assertEqual(step["failed"], 3)
+        self.assertIn("no reply in time", step["message"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -128,6 +128,9 @@ class Servers:
     def kmip(self):
         return self.script("kmip", self.certs, self.folder, python=SYSTEM)
 
+    def kmip_faults(self, mode):
+        return self.script("kmipfaults", self.certs, mode, python=sys.executable)["port"]
+
     def proxy(self):
         return self.script("proxy", python=sys.executable)["port"]
 
