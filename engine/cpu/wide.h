@@ -89,7 +89,10 @@ struct wide_state {
     _Alignas(64) uint8_t round_keys[KT_AES_ROUNDS + 1][GROUP_MAX][16];
     _Alignas(64) uint8_t digests[GROUP_MAX][32];
     _Alignas(64) uint8_t rows[GROUP_MAX][ROW_NBYTES];
-    unsigned used_rows, used_from, used_to; /* what has to be wiped of rows */
+    unsigned used_rows, used_to; /* what has to be wiped of rows */
+    /* of the window: one length of AAD; some IVs to be made; messages taken in another order than they came
+     */
+    bool aads_alike, deterministic, scattered;
     struct lane lanes[GROUP_MAX];
     uint16_t order[WIDE_WINDOW], sorted[WIDE_WINDOW];
     uint8_t class[WIDE_WINDOW];

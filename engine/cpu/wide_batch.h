@@ -37,12 +37,16 @@ PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum jo
     unsigned lowest = WIDE_CLASSES, highest = 0, class = 0;
     uint32_t last_nbytes = 0, last_aad = UINT32_MAX;
     size_t n = 0;
+    s->aads_alike = true;
+    s->deterministic = false;
     for (size_t i = 0; i < b->msgs_count; i++) {
         const struct kt_msg *m = &b->msgs[i];
         if (!takes_part(m, job))
             continue;
+        s->deterministic |= m->mode == KT_MODE_DETERMINISTIC;
         if (m->in_nbytes != last_nbytes || m->aad_nbytes != last_aad) {
             last_nbytes = m->in_nbytes;
+            s->aads_alike &= last_aad == UINT32_MAX || last_aad == m->aad_nbytes;
             last_aad = m->aad_nbytes;
             class = class_of(hashed_nbytes(m, job));
             lowest = class < lowest ? class : lowest;
@@ -51,7 +55,8 @@ PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum jo
         s->class[n] = (uint8_t) class;
         s->order[n++] = (uint16_t)i;
     }
-    if (lowest >= highest)
+    s->scattered = lowest < highest;
+    if (!s->scattered)
         return n;
     for (size_t i = 0; i < n; i++)
         start[s->class[i] + 1]++;
@@ -94,41 +99,64 @@ PHASE void prefetch(const struct kt_batch *b, const struct kt_msg *m, enum job j
     __builtin_prefetch(out + 79, 1);
 }
 
-PHASE void note_use(struct wide_state *s, const struct group *g, unsigned longest, unsigned prefix)
+/* What wipe() has to wipe. Rows of a sorted group are no longer than 32 bytes more than its last. */
+PHASE void note_use(struct wide_state *s, const struct group *g, unsigned longest)
 {
-    unsigned from = g->data_at - prefix,
-             to = g->data_at + (longest < CHUNK ? longest + 16 : CHUNK) + ROW_TAIL;
+    unsigned to = g->data_at + longest + 32 + ROW_TAIL;
     s->used_rows = g->count > s->used_rows ? g->count : s->used_rows;
-    s->used_from = from < s->used_from ? from : s->used_from;
     s->used_to = to > s->used_to ? to : s->used_to;
 }
 
-/* Takes the next group from the sorted window, stages it, and asks the caches for the one after it. */
+/* One class, one length of AAD, less than a chunk: the last of a sorted group is like the first. */
+PHASE bool group_alike(const struct wide_state *s, const struct kt_msg *first, const struct kt_msg *last,
+                       enum job job)
+{
+    uint32_t longest = hashed_nbytes(last, job);
+    return job != JOB_IV && s->aads_alike && longest < CHUNK &&
+           class_of(hashed_nbytes(first, job)) == class_of(longest);
+}
+
+PHASE void stage_group(struct group *g, const struct kt_batch *b, const uint16_t *order, size_t n,
+                       enum job job)
+{
+    struct lane *lanes = g->s->lanes;
+    const struct kt_key *key = b->keys[b->msgs[order[0]].key];
+    unsigned prefix = lanes[0].prefix, staged = lanes[0].staged;
+    for (unsigned i = 0; i < g->count; i++) {
+        struct kt_msg *m = &b->msgs[order[i]];
+        const uint8_t *aad = (job == JOB_OPEN ? b->in + m->in : b->out + m->out) - m->aad_nbytes;
+        if (g->s->scattered && i + GROUP_MAX < n)
+            prefetch(b, &b->msgs[order[i + GROUP_MAX]], job);
+        if (g->alike) {
+            g->one_key &= stage_alike(g, i, b, m, prefix, staged, job) == key;
+            continue;
+        }
+        set_lane(&lanes[i], b, m, job);
+        stage_prefix(row_data(g, i), &lanes[i], aad, job);
+        stage_data(row_data(g, i), &lanes[i], job);
+        g->one_key &= lanes[i].key == key;
+        g->ended &= lanes[i].ended;
+    }
+}
+
+/* Takes the next group from the sorted window, stages it, and asks the caches for the one after it, unless
+ * messages are taken in the order of the arenas, which the caches foresee. */
 PHASE struct group take_group(struct wide_state *s, const struct kt_batch *b, const uint16_t *order, size_t n,
                               enum job job)
 {
     struct group g = {
         .s = s, .count = n < GROUP_MAX ? (unsigned)n : GROUP_MAX, .one_key = true, .ended = true};
-    const struct kt_msg *shown = &b->msgs[order[0]];
-    const struct kt_key *key = b->keys[shown->key];
-    unsigned longest = 0, prefix = 0;
-    g.data_at = ROW_START + shown->aad_nbytes + (job == JOB_IV ? 8 : 16);
-    for (unsigned i = 0; i < g.count; i++) {
-        struct kt_msg *m = &b->msgs[order[i]];
-        struct lane *l = &s->lanes[i];
-        set_lane(l, b, m, job);
-        if (i + GROUP_MAX < n)
-            prefetch(b, &b->msgs[order[i + GROUP_MAX]], job);
-        longest = l->left > longest ? l->left : longest;
-        prefix = l->prefix > prefix ? l->prefix : prefix;
-        stage_prefix(row_data(&g, i), l, (job == JOB_OPEN ? b->in + m->in : b->out + m->out) - m->aad_nbytes,
-                     job);
-        stage_data(row_data(&g, i), l, job);
-        g.one_key &= l->key == key;
-        g.ended &= l->ended;
+    struct kt_msg *first = &b->msgs[order[0]], *last = &b->msgs[order[g.count - 1]];
+    g.data_at = ROW_START + first->aad_nbytes + (job == JOB_IV ? 8 : 16);
+    g.alike = group_alike(s, first, last, job);
+    if (g.alike) {
+        set_lane(&s->lanes[0], b, first, job);
+        size_lane(&s->lanes[0], job);
     }
+    stage_group(&g, b, order, n, job);
     fill_lanes(s, g.count);
-    note_use(s, &g, longest, prefix);
+    unsigned longest = job == JOB_OPEN ? last->in_nbytes : last->in_nbytes + 16;
+    note_use(s, &g, longest < CHUNK && s->aads_alike ? longest : CHUNK);
     return g;
 }
 
@@ -150,10 +178,9 @@ static __attribute__((noinline)) void wipe(struct wide_state *s)
     bytes_zero((uint8_t *)s, s->rows[0]);
     unsigned rows = (s->used_rows + 3) & ~3u; /* decrypting takes four at a time */
     for (unsigned i = 0; i < rows; i++)
-        bytes_zero(s->rows[i] + s->used_from, s->rows[i] + s->used_to);
+        bytes_zero(s->rows[i], s->rows[i] + s->used_to);
     __asm__ volatile("" : : "r"(s) : "memory");
     s->used_rows = s->used_to = 0;
-    s->used_from = ROW_NBYTES;
     wipe_vectors();
 }
 
@@ -180,12 +207,11 @@ static __attribute__((noinline)) void make_ivs(struct wide_state *s, const struc
 static enum kt_status wide_seal(void *state, const struct kt_batch *b)
 {
     struct wide_state *s = state;
-    bool deterministic = false;
-    for (size_t i = 0; i < b->msgs_count; i++)
-        deterministic |= b->msgs[i].mode == KT_MODE_DETERMINISTIC;
-    if (deterministic)
-        make_ivs(s, b);
     size_t n = sort_window(s, b, JOB_SEAL);
+    if (s->deterministic) {
+        make_ivs(s, b);
+        n = sort_window(s, b, JOB_SEAL);
+    }
     seal_groups(s, b, s->order, n, JOB_SEAL);
     wipe(s);
     return KT_OK;

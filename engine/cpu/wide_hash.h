@@ -3,7 +3,7 @@
 #ifndef KT_ENGINE_CPU_WIDE_HASH_H
 #define KT_ENGINE_CPU_WIDE_HASH_H
 
-#include "engine/cpu/wide_rows.h"
+#include "engine/cpu/wide_alike.h"
 
 /* Midstates to s->inner and s->outer for the lanes from `first` on. One key's are filled in once for a whole
  * call. */
@@ -31,41 +31,58 @@ PHASE void load_midstates(const struct group *g, unsigned first, enum job job)
 
 /* The few lanes that are left when some messages are much longer than the others: a vector call costs as much
  * as SCALAR_LANES single ones. */
-PHASE void hash_one_by_one(const struct group *g, unsigned first, wide_hash to, wide_hash from)
+PHASE void hash_one_by_one(const uint64_t active[WIDE_LANES], const uint8_t *const rows[WIDE_LANES],
+                           wide_hash to, wide_hash from)
 {
     memmove(to, from, sizeof(wide_hash));
     for (unsigned i = 0; i < WIDE_LANES; i++) {
-        const struct lane *l = &g->s->lanes[first + i];
         uint64_t state[8];
         for (int w = 0; w < 8; w++)
             state[w] = to[w][i];
-        kt_sha512_compress(state, row_data(g, first + i) - l->prefix, l->blocks);
+        kt_sha512_compress(state, rows[i], active[i]);
         for (int w = 0; w < 8; w++)
             to[w][i] = state[w];
     }
+}
+
+/* Where each lane's row begins and how many blocks it has; the most of them. busy: lanes that have any. */
+PHASE uint64_t find_rows(const struct group *g, unsigned first, const uint8_t *rows[WIDE_LANES],
+                         unsigned *busy)
+{
+    const struct lane *lanes = &g->s->lanes[first];
+    uint64_t most = 0, *active = g->s->sha.active;
+    if (g->alike) {
+        most = g->s->lanes[0].blocks;
+        *busy = g->count - first;
+        for (unsigned i = 0; i < WIDE_LANES; i++) {
+            rows[i] = row_data(g, first + i) - g->s->lanes[0].prefix;
+            active[i] = most;
+        }
+        return most;
+    }
+    *busy = 0;
+    for (unsigned i = 0; i < WIDE_LANES; i++) {
+        rows[i] = row_data(g, first + i) - lanes[i].prefix;
+        active[i] = lanes[i].blocks;
+        most = active[i] > most ? active[i] : most;
+        *busy += active[i] != 0;
+    }
+    return most;
 }
 
 /* The inner hash goes on from `from` over what the rows hold. Its result goes to `to`, on the way there it
  * stands in h; `to` may be the words of the next block. */
 PHASE void hash_rows(const struct group *g, unsigned first, wide_hash to, wide_hash h, wide_hash from)
 {
-    struct wide_sha *sha = &g->s->sha;
     const uint8_t *rows[WIDE_LANES];
-    uint64_t most = 0;
-    unsigned busy = 0;
-    for (unsigned i = 0; i < WIDE_LANES; i++) {
-        const struct lane *l = &g->s->lanes[first + i];
-        rows[i] = row_data(g, first + i) - l->prefix;
-        sha->active[i] = l->blocks;
-        most = l->blocks > most ? l->blocks : most;
-        busy += l->blocks != 0;
-    }
+    unsigned busy;
+    uint64_t most = find_rows(g, first, rows, &busy);
     if (busy <= SCALAR_LANES) {
-        hash_one_by_one(g, first, to, from);
+        hash_one_by_one(g->s->sha.active, rows, to, from);
         return;
     }
     for (uint64_t b = 0; b < most; b++) {
-        lanes_compress(sha, b + 1 < most ? h : to, from, rows, b);
+        lanes_compress(&g->s->sha, b + 1 < most ? h : to, from, rows, b);
         from = h;
     }
 }
@@ -97,7 +114,10 @@ PHASE void run_group(struct group *g, enum job job)
     for (;;) {
         if (job == JOB_SEAL)
             encrypt(g);
-        finish(g, job);
+        if (g->alike)
+            finish_alike(g, job);
+        else
+            finish(g, job);
         hash(g, job, begins);
         if (g->ended)
             return;

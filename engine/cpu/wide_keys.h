@@ -31,7 +31,6 @@ static void wide_prepare(void *state, const uint8_t *deks, struct kt_key *const 
     struct wide_state *s = state;
     lanes_fill(s->inner, kt_sha512_initial);
     s->used_rows = WIDE_LANES;
-    s->used_from = ROW_START;
     s->used_to = ROW_START + KT_SHA512_BLOCK;
     for (size_t at = 0; at < n; at += WIDE_LANES) {
         size_t count = n - at < WIDE_LANES ? n - at : WIDE_LANES;

@@ -11,6 +11,7 @@ struct group {
     unsigned count, data_at;
     bool one_key;
     bool ended; /* no message goes on behind what is staged now */
+    bool alike; /* all rows have what the first lane tells: see wide_alike.h */
 };
 
 static inline uint8_t *row_data(const struct group *g, unsigned i)
@@ -36,6 +37,17 @@ PHASE void stage_prefix(uint8_t *data, const struct lane *l, const uint8_t *aad,
         store_u64(data - 8, aad_bits(l));
 }
 
+/* How much the last chunk of a message, l->left < CHUNK bytes, makes of a row: sealing, with its padding;
+ * then AL or nothing, the bit 1, zeros, the length in 16 bytes (FIPS 180-4, section 5.1.2). */
+PHASE void size_lane(struct lane *l, enum job job)
+{
+    unsigned staged = job == JOB_SEAL ? (l->left & ~15u) + 16 : l->left;
+    unsigned nbytes = l->prefix + staged + (job == JOB_IV ? 0 : 8) + 17;
+    l->staged = (uint16_t)staged;
+    l->blocks = (uint16_t)((nbytes + KT_SHA512_BLOCK - 1) / KT_SHA512_BLOCK);
+    l->ended = true;
+}
+
 /* Puts the next CHUNK bytes, or what is left and when sealing its padding, into the row. */
 PHASE void stage_data(uint8_t *data, struct lane *l, enum job job)
 {
@@ -47,18 +59,11 @@ PHASE void stage_data(uint8_t *data, struct lane *l, enum job job)
         l->blocks = CHUNK / KT_SHA512_BLOCK;
         return;
     }
-    unsigned staged = l->left;
-    if (job == JOB_SEAL) {
-        bytes_pad(data, l->data, staged);
-        staged = (staged & ~15u) + 16;
-    } else if (staged) {
-        bytes_copy(data, l->data, staged);
-    }
-    /* AL or nothing, the bit 1, zeros, the length in 16 bytes: FIPS 180-4, section 5.1.2 */
-    unsigned nbytes = l->prefix + staged + (job == JOB_IV ? 0 : 8) + 17;
-    l->staged = (uint16_t)staged;
-    l->blocks = (uint16_t)((nbytes + KT_SHA512_BLOCK - 1) / KT_SHA512_BLOCK);
-    l->ended = true;
+    if (job == JOB_SEAL)
+        bytes_pad(data, l->data, l->left);
+    else if (l->left)
+        bytes_copy(data, l->data, l->left);
+    size_lane(l, job);
 }
 
 /* The next chunk of each message, behind the bytes of the chunk before that the hash has not read: data
@@ -83,8 +88,8 @@ PHASE void stage_more(struct group *g, enum job job)
 PHASE void encrypt(const struct group *g)
 {
     struct wide_state *s = g->s;
-    unsigned longest = 0;
-    for (unsigned i = 0; i < g->count; i++)
+    unsigned longest = s->lanes[0].staged;
+    for (unsigned i = 1; i < g->count && !g->alike; i++)
         longest = s->lanes[i].staged > longest ? s->lanes[i].staged : longest;
     cbc_encrypt((const uint8_t(*)[GROUP_MAX][16])s->round_keys, row_data(g, 0), g->count, longest / 16,
                 g->one_key);
