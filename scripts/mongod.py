@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Starts and stops a real mongod for tests: a replica set of one member on a free loopback port.
+"""Starts and stops real mongods for tests: a replica set on free loopback ports, of one member unless said otherwise.
 
-mongod.py start FOLDER   data, log and state go to FOLDER; prints the connection string once a primary stands
-mongod.py stop FOLDER    returns when the process is gone; FOLDER stays
+mongod.py start FOLDER [MEMBERS]   data, logs and state go to FOLDER; prints the connection string once a primary stands
+mongod.py stop FOLDER              returns when the processes are gone; FOLDER stays
 """
 import os
 import signal
@@ -35,12 +35,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def launch(folder, port):
+def launch(folder, port, more=("--replSet", "kt")):
     os.makedirs(f"{folder}/data", exist_ok=True)
     with open(f"{folder}/stdout", "wb") as out:
         process = subprocess.Popen(
             [MONGOD, "--dbpath", f"{folder}/data", "--logpath", f"{folder}/mongod.log", "--port", str(port),
-             "--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", "kt", "--wiredTigerCacheSizeGB", "1",
+             "--bind_ip", "127.0.0.1", "--nounixsocket", *more, "--wiredTigerCacheSizeGB", "1",
              "--setParameter", "enableTestCommands=1",
              "--setParameter", "diagnosticDataCollectionEnabled=false"],
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
@@ -49,16 +49,19 @@ def launch(folder, port):
     return process
 
 
-def elect(process, port):
-    """Initiates the set and waits for its primary; False when mongod ended instead."""
+def elect(processes, ports):
+    """Initiates the set and waits for its primary, which is the first member; False when a mongod ended instead."""
     import pymongo
     from pymongo.errors import PyMongoError
 
-    config = {"_id": "kt", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
+    config = {"_id": "kt", "members": [{"_id": i, "host": f"127.0.0.1:{port}", "priority": 2 if i == 0 else 1}
+                                       for i, port in enumerate(ports)]}
+    if len(ports) > 1:
+        config["settings"] = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
     deadline = time.monotonic() + START_SECONDS
-    client = pymongo.MongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=1000)
+    client = pymongo.MongoClient("127.0.0.1", ports[0], directConnection=True, serverSelectionTimeoutMS=1000)
     with client:
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline and all(process.poll() is None for process in processes):
             try:
                 hello = client.admin.command("hello")
                 if hello.get("isWritablePrimary"):
@@ -71,16 +74,23 @@ def elect(process, port):
     return False
 
 
-def start(folder):
+def members(folder):
+    """The folders of a set's members: its own, then numbered ones."""
+    inner = sorted(name for name in os.listdir(folder) if name.startswith("member"))
+    return [folder] + [f"{folder}/{name}" for name in inner]
+
+
+def start(folder, count="1"):
     if not os.access(MONGOD, os.X_OK):
         return f"no mongod at {MONGOD}; scripts/deps.sh installs one"
     os.makedirs(folder, exist_ok=True)
     # A port that was free a moment ago may be taken: try another.
+    folders = [folder] + [f"{folder}/member{i}" for i in range(1, int(count))]
     for _ in range(3):
-        port = free_port()
-        process = launch(folder, port)
-        if elect(process, port):
-            print(f"mongodb://127.0.0.1:{port}/?replicaSet=kt")
+        ports = [free_port() for _ in folders]
+        processes = [launch(*pair) for pair in zip(folders, ports)]
+        if elect(processes, ports):
+            print("mongodb://" + ",".join(f"127.0.0.1:{port}" for port in ports) + "/?replicaSet=kt")
             return None
         stop(folder)
     with open(f"{folder}/stdout", encoding="utf-8", errors="replace") as out:
@@ -88,6 +98,11 @@ def start(folder):
 
 
 def stop(folder):
+    problems = [stop_one(member) for member in members(folder)]
+    return next((problem for problem in problems if problem), None)
+
+
+def stop_one(folder):
     try:
         with open(f"{folder}/pid", encoding="utf-8") as state:
             pid = int(state.read())
@@ -108,10 +123,11 @@ def stop(folder):
 
 def main():
     actions = {"start": start, "stop": stop}
-    if len(sys.argv) != 3 or sys.argv[1] not in actions:
+    action = actions.get(sys.argv[1]) if len(sys.argv) > 2 else None
+    if not action or len(sys.argv) > (4 if action is start else 3):
         print(__doc__, file=sys.stderr)
         return 2
-    problem = actions[sys.argv[1]](os.path.abspath(sys.argv[2]))
+    problem = action(os.path.abspath(sys.argv[2]), *sys.argv[3:])
     if problem:
         print(f"mongod.py: {problem}", file=sys.stderr)
     return 1 if problem else 0

@@ -35,7 +35,7 @@ class LiveCase(Case):
 
     def setUp(self):
         super().setUp()
-        self.uri = URI
+        self.uri = getattr(self, "URI", URI)
         self.client = pymongo.MongoClient(self.uri, serverSelectionTimeoutMS=20000)
         self.addCleanup(self.client.close)
         name = f"keyturn_test_{uuid.uuid4().hex[:16]}"
