@@ -84,8 +84,10 @@ enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch
     log_failures(job, &batch->failures);
     job->failed += batch->counts.ns.failed + batch->counts.keys.failed;
     if (job->options.has_max_failures && job->failed > job->options.max_failures)
-        return kt_fail(err, KT_E_LIMIT, "%llu documents failed, more than --max-failures %llu allows",
-                       (unsigned long long)job->failed, (unsigned long long)job->options.max_failures);
+        return kt_fail(err, KT_E_LIMIT, "%llu %s failed, more than --max-failures %llu allows",
+                       (unsigned long long)job->failed,
+                       job->command == &kt_command_rewrap ? "DEKs" : "documents",
+                       (unsigned long long)job->options.max_failures);
     return KT_OK;
 }
 

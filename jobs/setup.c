@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/setup.h"
 
-#include <libgen.h>
-#include <limits.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "jobs/crypt.h"
 #include "jobs/live.h"
@@ -36,60 +31,6 @@ static const struct kt_command *command_of(enum kt_job_kind kind)
         return &kt_command_rewrap;
     }
     return NULL;
-}
-
-static enum kt_status needs(const void *value, const char *command, const char *option, struct kt_error *err)
-{
-    return value ? KT_OK : kt_fail(err, KT_E_USAGE, "%s needs %s", command, option);
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat sa, sb;
-    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
-/* Otherwise the first document that fails would end the job midway. */
-static enum kt_status check_folder_of(const char *file, const char *option, struct kt_error *err)
-{
-    char folder[PATH_MAX];
-    struct stat st;
-    if (snprintf(folder, sizeof folder, "%s", file) >= (int)sizeof folder)
-        return kt_fail(err, KT_E_USAGE, "%s: the name is too long", option);
-    const char *name = dirname(folder);
-    if (stat(name, &st) != 0 || !S_ISDIR(st.st_mode) || access(name, W_OK | X_OK) != 0)
-        return kt_fail(err, KT_E_USAGE, "%s %s: %s is no folder that can be written; create it first", option,
-                       file, name);
-    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
-        return kt_fail(err, KT_E_USAGE, "%s %s is a folder; name a file", option, file);
-    return KT_OK;
-}
-
-static enum kt_status check_options(struct kt_job *job, struct kt_error *err)
-{
-    struct kt_job_options *o = &job->options;
-    const char *name = job->command->name;
-    bool rewrap = job->command == &kt_command_rewrap, live = kt_live_wanted(o);
-    enum kt_status status = live ? KT_OK : needs(o->key_vault, name, "--key-vault", err);
-    if (status == KT_OK && !rewrap)
-        status = needs(o->from, name, "--from", err);
-    if (status == KT_OK && job->command->writes && !o->dry_run && !live)
-        status = needs(o->to, name, "--to: a file store is never changed in place", err);
-    if (status == KT_OK)
-        status = needs(o->kms_providers.bson.data, name, "--kms-providers", err);
-    if (status == KT_OK && job->command->needs_schema)
-        status = needs(o->schema_map.bson.data, name, "--schema-map", err);
-    if (status != KT_OK)
-        return status;
-    if (o->key_vault && strcmp(o->key_vault, "-") == 0)
-        return kt_fail(err, KT_E_USAGE,
-                       "--key-vault is read more than once and cannot be stdin; give a file");
-    if (o->only && o->failures && same_file(o->only, o->failures))
-        return kt_fail(err, KT_E_USAGE,
-                       "--failures would overwrite the list that --only reads; name another file");
-    if (!o->key_vault_namespace)
-        o->key_vault_namespace = "encryption.__keyVault";
-    return o->failures && !o->dry_run ? check_folder_of(o->failures, "--failures", err) : KT_OK;
 }
 
 static int usable_cores(void)
@@ -252,7 +193,7 @@ enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)
     job->team.want = KT_BATCH_NBYTES;
     job->failures.named = job->options.failures;
     bool rewrap = job->command == &kt_command_rewrap;
-    enum kt_status status = check_options(job, err);
+    enum kt_status status = kt_job_check_options(job, err);
     if (status == KT_OK)
         status = open_ground(job, err);
     if (status == KT_OK)

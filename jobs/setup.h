@@ -6,6 +6,9 @@
 
 #include "jobs/job.h"
 
+/* Sets defaults too. KT_OK or KT_E_USAGE. */
+KT_MUST_USE enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err);
+
 /* On failure the caller tears down what is there. */
 KT_MUST_USE enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err);
 void kt_job_tear_down(struct kt_job *job);

@@ -100,13 +100,14 @@ static enum kt_status show_plan(struct kt_job *job, const struct kt_job_options 
     struct kt_job_plan plan;
     struct kt_kms_plan kms_plan;
     FILE *out = options->to && strcmp(options->to, "-") == 0 ? stderr : stdout;
-    if ((options->dry_run || changes) && kt_job_plan(job, &plan)) {
+    bool ask = changes && !settings->yes, show = (options->dry_run || changes) && (ask || !settings->quiet);
+    if (show && kt_job_plan(job, &plan)) {
         kt_plan_print(out, options, &plan);
         kt_plan_question(options, &plan, question, sizeof question);
     }
-    if ((options->dry_run || changes) && kt_job_kms_plan(job, &kms_plan))
+    if (show && kt_job_kms_plan(job, &kms_plan))
         kt_kms_print_plan(out, options, &kms_plan);
-    return changes && !settings->yes ? kt_ask(screen, question, err) : KT_OK;
+    return ask ? kt_ask(screen, question, err) : KT_OK;
 }
 
 static int run_job(const struct kt_cli_command *command, const struct kt_settings *settings,

@@ -70,10 +70,12 @@ static void print_ns(FILE *out, const struct kt_job_options *options, const stru
                 kt_summary_plural(ns->failing));
     fprintf(out, "\n  size    about %s -> %s\n", kt_size_text(ns->nbytes).s,
             kt_size_text(ns->nbytes_after).s);
+    if (ns->values == 0)
+        return;
     /* What is changed goes through the oplog; nobody wants to learn that from a replica that fell behind. */
-    fprintf(
-        out, "  oplog   about %s: look at its window, and at what change streams have to carry\n",
-        kt_size_text(ns->nbytes_after > ns->nbytes ? 2 * (ns->nbytes_after - ns->nbytes) : ns->nbytes / 2).s);
+    bool grows = ns->nbytes_after > ns->nbytes;
+    fprintf(out, "  oplog   about %s: look at its window, and at what change streams have to carry\n",
+            kt_size_text(grows ? 2 * (ns->nbytes_after - ns->nbytes) : ns->nbytes - ns->nbytes_after).s);
 }
 
 void kt_plan_print(FILE *out, const struct kt_job_options *options, const struct kt_job_plan *plan)

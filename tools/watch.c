@@ -13,10 +13,10 @@
 #include "tools/format.h"
 #include "tools/json_out.h"
 
-/* A terminal is drawn five times a second; a log gets a line each 10 s. */
 /* How often it looks whether a job rests, before it stops the process all the same: half a minute. */
 #define HALT_LOOKS 3000
 
+/* A terminal is drawn five times a second; a log gets a line each 10 s. */
 static const struct timespec terminal_pause = {0, 200000000}, log_pause = {10, 0};
 
 /* Documents a second and seconds left of this run; 0 when nothing can be said yet. */
@@ -46,6 +46,8 @@ static void draw_text(struct kt_watch *watch, const struct kt_job_progress *now,
     if (now->has_kms)
         at += (size_t)snprintf(line + at, sizeof line - at, "   in flight %u   throttled %s", now->in_flight,
                                kt_count_text(now->throttled).s);
+    if (now->redone)
+        at += (size_t)snprintf(line + at, sizeof line - at, "   redone %s", kt_count_text(now->redone).s);
     at += (size_t)snprintf(line + at, sizeof line - at, "   failed %s", kt_count_text(now->failed).s);
     if (left > 0)
         at += (size_t)snprintf(line + at, sizeof line - at, "   %s left", kt_duration_text(left).s);
@@ -67,6 +69,7 @@ static void draw_json(struct kt_watch *watch, const struct kt_job_progress *now,
     kt_json_count(&json, "documents", now->documents);
     kt_json_count(&json, "values", now->values);
     kt_json_count(&json, "failed", now->failed);
+    kt_json_count(&json, "redone", now->redone);
     kt_json_count(&json, "bytesDone", now->nbytes_done);
     kt_json_count(&json, "bytesTotal", now->nbytes_total);
     kt_json_seconds(&json, "seconds", now->seconds);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the options say by themselves, before anything is opened. */
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jobs/live.h"
+#include "jobs/setup.h"
+
+static enum kt_status needs(const void *value, const char *command, const char *option, struct kt_error *err)
+{
+    return value ? KT_OK : kt_fail(err, KT_E_USAGE, "%s needs %s", command, option);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/* Servers are changed in place; what is written anew are files. */
+static enum kt_status check_stores(const struct kt_job_options *o, bool rewrap, struct kt_error *err)
+{
+    if (!o->to)
+        return KT_OK;
+    if (kt_mongo_is_uri(o->to))
+        return kt_fail(err, KT_E_USAGE,
+                       "--to names a server, where nothing can be written anew; leave it out to change a "
+                       "server in place, or write a dump and let mongorestore bring it there");
+    if (kt_mongo_is_uri(rewrap ? o->key_vault : o->from))
+        return kt_fail(err, KT_E_USAGE,
+                       "a server is changed in place, without --to; to leave it alone, take a dump with "
+                       "mongodump and name that");
+    return KT_OK;
+}
+
+/* Otherwise the first document that fails would end the job midway. */
+static enum kt_status check_folder_of(const char *file, const char *option, struct kt_error *err)
+{
+    char folder[PATH_MAX];
+    struct stat st;
+    if (snprintf(folder, sizeof folder, "%s", file) >= (int)sizeof folder)
+        return kt_fail(err, KT_E_USAGE, "%s: the name is too long", option);
+    const char *name = dirname(folder);
+    if (stat(name, &st) != 0 || !S_ISDIR(st.st_mode) || access(name, W_OK | X_OK) != 0)
+        return kt_fail(err, KT_E_USAGE, "%s %s: %s is no folder that can be written; create it first", option,
+                       file, name);
+    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+        return kt_fail(err, KT_E_USAGE, "%s %s is a folder; name a file", option, file);
+    return KT_OK;
+}
+
+/* What could else be found only after the question. */
+static enum kt_status check_live(const struct kt_job_options *o, struct kt_error *err)
+{
+    const char *db = o->checkpoint;
+    if (db && (strlen(db) > 63 || strpbrk(db, "/\\. \"$") || strcmp(db, "admin") == 0 ||
+               strcmp(db, "local") == 0 || strcmp(db, "config") == 0))
+        return kt_fail(err, KT_E_USAGE, "--checkpoint: \"%.70s\" is no name for a database of its own", db);
+    return o->kind == KT_JOB_REWRAP && o->backup ? check_folder_of(o->backup, "--backup", err) : KT_OK;
+}
+
+enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err)
+{
+    struct kt_job_options *o = &job->options;
+    const char *name = job->command->name;
+    bool rewrap = job->command == &kt_command_rewrap, live = kt_live_wanted(o);
+    enum kt_status status = check_stores(o, rewrap, err);
+    if (status == KT_OK && !live)
+        status = needs(o->key_vault, name, "--key-vault", err);
+    if (status == KT_OK && !rewrap)
+        status = needs(o->from, name, "--from", err);
+    if (status == KT_OK && job->command->writes && !o->dry_run && !live)
+        status = needs(o->to, name, "--to: a file store is never changed in place", err);
+    if (status == KT_OK)
+        status = needs(o->kms_providers.bson.data, name, "--kms-providers", err);
+    if (status == KT_OK && job->command->needs_schema)
+        status = needs(o->schema_map.bson.data, name, "--schema-map", err);
+    if (status != KT_OK)
+        return status;
+    if (o->key_vault && strcmp(o->key_vault, "-") == 0)
+        return kt_fail(err, KT_E_USAGE,
+                       "--key-vault is read more than once and cannot be stdin; give a file");
+    if (o->only && o->failures && same_file(o->only, o->failures))
+        return kt_fail(err, KT_E_USAGE,
+                       "--failures would overwrite the list that --only reads; name another file");
+    if (!o->key_vault_namespace)
+        o->key_vault_namespace = "encryption.__keyVault";
+    if (o->failures && !o->dry_run)
+        status = check_folder_of(o->failures, "--failures", err);
+    return status == KT_OK && live && !o->dry_run ? check_live(o, err) : status;
+}
