@@ -121,6 +121,10 @@ static void print_data(FILE *out, const struct kt_job_options *options, const st
     }
     machine_cells(&table, result);
     kt_table_print(&table, out);
+    if (options->kind == KT_JOB_ENCRYPT && !options->to && !options->dry_run && sum.values)
+        fputs("  plain   still in the oplog, in backups and in free pages of the data files, until they age "
+              "out\n",
+              out);
 }
 
 static void print_verify(FILE *out, const struct kt_job_result *result)
