@@ -33,6 +33,11 @@ static const struct kt_cli_command commands[] = {
      "they hold still needs its CMK. Without --kms-providers it does not look whether CMKs can be used.\n"
      "Exits with 5 when something was found.\n",
      KT_CMD_STATUS, kt_status_command},
+    {"bench", "measure what a key management service gives",
+     "kms --kms-providers FILE --provider ID [--master-key JSON|@FILE] [--keys N] [options]",
+     "Wraps random bytes with the CMK, unwraps them again and compares. It uses the account's quota and\n"
+     "costs what so many requests cost; on a KMIP server a masterKey without keyId makes a new key.\n",
+     KT_CMD_BENCH, kt_bench_command},
     {"sample", "write a realistic sample: dump, key vault, schema, providers, configuration",
      "--to FOLDER [--documents N] [--keys N] [--seed N]",
      "The same seed gives the same documents, byte for byte. DEKs and master keys come from the system's\n"

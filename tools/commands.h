@@ -22,7 +22,8 @@ const struct kt_cli_command *kt_command_find(const char *name); /* NULL: unknown
 /* The whole program after its process-wide settings. Returns the exit status. */
 int kt_commands_main(int argc, char **argv);
 
-/* In job_command.c and sample_command.c. */
+/* In NAME_command.c. */
+int kt_bench_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_status_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_job_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_sample_command(const struct kt_cli_command *command, int argc, char **argv);

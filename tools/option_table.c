@@ -12,7 +12,8 @@
 #define WRITES (KT_CMD_ENCRYPT | KT_CMD_DECRYPT | KT_CMD_REWRAP)
 #define JOBS (DATA | KT_CMD_REWRAP)
 #define READS (JOBS | KT_CMD_STATUS)
-#define ALL (READS | KT_CMD_SAMPLE)
+#define CALLS (READS | KT_CMD_BENCH)
+#define ALL (CALLS | KT_CMD_SAMPLE)
 #define AT(field) .at = offsetof(struct kt_settings, field)
 
 static const struct kt_option options[] = {
@@ -31,17 +32,17 @@ static const struct kt_option options[] = {
      .preset = "the server of --from", AT(key_vaults)},
     {"key-vault-namespace", "NS", KT_OPTION_TEXT, READS, 0, "which collection of a dump is the key vault",
      .preset = "encryption.__keyVault", AT(key_vault_namespace)},
-    {"kms-providers", "FILE", KT_OPTION_SECRET, READS, JOBS,
+    {"kms-providers", "FILE", KT_OPTION_SECRET, CALLS, JOBS | KT_CMD_BENCH,
      "JSON file {\"kmsProviders\": ..., \"tlsOptions\": ...} with the drivers' documents, or env:NAME for a "
      "variable that holds it; never on the command line",
      AT(kms_providers)},
-    {"tls-options", "DOCUMENT", KT_OPTION_JSON_FILE, READS, 0,
+    {"tls-options", "DOCUMENT", KT_OPTION_JSON_FILE, CALLS, 0,
      "the drivers' tlsOptions, where kmsProviders stands in the configuration file itself", AT(tls_options),
      .config_only = true},
     {"schema-map", "FILE", KT_OPTION_JSON_FILE, DATA, KT_CMD_ENCRYPT | KT_CMD_VERIFY,
      "JSON file with the drivers' schemaMap; decrypt without one opens every encrypted value",
      AT(schema_map)},
-    {"config", "FILE", KT_OPTION_PATH, READS, 0,
+    {"config", "FILE", KT_OPTION_PATH, CALLS, 0,
      "JSON file with these options, named in camelCase; file names in it are relative to its folder; the "
      "command line wins",
      AT(config)},
@@ -51,10 +52,10 @@ static const struct kt_option options[] = {
      AT(ns_include)},
     {"ns-exclude", "NS", KT_OPTION_LIST, DATA, 0, "copy these namespaces as they are (*; may be repeated)",
      AT(ns_exclude)},
-    {"provider", "ID", KT_OPTION_TEXT, KT_CMD_REWRAP, 0,
+    {"provider", "ID", KT_OPTION_TEXT, KT_CMD_REWRAP | KT_CMD_BENCH, KT_CMD_BENCH,
      "the KMS provider of the new CMK, by its id in kmsProviders (aws, local:new)",
      .preset = "each DEK stays under its current CMK", AT(provider)},
-    {"master-key", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP, 0,
+    {"master-key", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP | KT_CMD_BENCH, 0,
      "the new CMK, as the drivers' masterKey document; needs --provider", AT(master_key)},
     {"filter", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP, 0,
      "rewrap only the key documents that match this query (equality and $in)", AT(filter)},
@@ -99,22 +100,22 @@ static const struct kt_option options[] = {
      "servers: go on although an index on this path loses its use (may be repeated)", AT(accept)},
     {"documents", "N", KT_OPTION_COUNT, KT_CMD_SAMPLE, 0, "how many documents, about 1 KB each",
      .preset = "100,000", .max = 1000000000, AT(documents)},
-    {"keys", "N", KT_OPTION_COUNT, KT_CMD_SAMPLE, 0, "how many DEKs", .preset = "1,000", .min = 1,
-     .max = 100000000, AT(keys)},
+    {"keys", "N", KT_OPTION_COUNT, KT_CMD_SAMPLE | KT_CMD_BENCH, 0,
+     "how many DEKs; bench kms: at most 10,000", .preset = "1,000", .min = 1, .max = 100000000, AT(keys)},
     {"seed", "N", KT_OPTION_COUNT, KT_CMD_SAMPLE, 0,
      "the documents follow from it, byte for byte; keys never do, they are always random", .preset = "1",
      .max = UINT64_MAX, AT(seed)},
     {"threads", "N", KT_OPTION_COUNT, JOBS, 0, "worker threads", .preset = "one a core", .min = 1, .max = 256,
      AT(threads)},
-    {"kms-concurrency", "N", KT_OPTION_COUNT, READS, 0, "requests to the KMS in flight, at most",
+    {"kms-concurrency", "N", KT_OPTION_COUNT, CALLS, 0, "requests to the KMS in flight, at most",
      .preset = "as many as it takes, up to 512", .min = 1, .max = 512, AT(kms_concurrency)},
-    {"kms-rate", "N", KT_OPTION_COUNT, READS, 0,
+    {"kms-rate", "N", KT_OPTION_COUNT, CALLS, 0,
      "requests to the KMS a second and quota (account and region, key vault, project), at most",
      .preset = "as many as it takes", .min = 1, .max = 1000000, AT(kms_rate)},
     {"backend", "NAME", KT_OPTION_TEXT, ALL, 0,
      "the engine: auto, or one that keyturn --version names; else KEYTURN_BACKEND", .preset = "auto",
      AT(backend)},
-    {"report", "FILE", KT_OPTION_PATH, READS, 0, "write the figures as JSON, after a failure too",
+    {"report", "FILE", KT_OPTION_PATH, CALLS, 0, "write the figures as JSON, after a failure too",
      AT(report)},
     {"log-format", "text|json", KT_OPTION_CHOICE, ALL, 0, "json: one object a line on stderr",
      .preset = "text", .choices = "text|json", AT(log_format)},

@@ -14,6 +14,7 @@ enum kt_command_bit {
     KT_CMD_VERIFY = 1 << 3,
     KT_CMD_SAMPLE = 1 << 4,
     KT_CMD_STATUS = 1 << 5,
+    KT_CMD_BENCH = 1 << 6,
 };
 
 enum kt_option_type {

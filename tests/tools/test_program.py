@@ -7,7 +7,7 @@ import unittest
 
 from run_keyturn import SOURCE, ProgramTest
 
-COMMANDS = ["rewrap", "encrypt", "decrypt", "verify", "status", "sample"]
+COMMANDS = ["rewrap", "encrypt", "decrypt", "verify", "status", "bench", "sample"]
 
 
 class Commands(ProgramTest):
