@@ -152,7 +152,6 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
                 ns->state.bounds = there.bounds;
                 ns->state.ranges_count = there.ranges_count;
                 ns->state.backup = there.backup;
-                live->job->result.resumed = true;
             } else
                 kt_state_job_free(&there);
             return status;
@@ -179,6 +178,7 @@ static enum kt_status load_counts(struct kt_live *live, struct kt_live_ns *ns, s
         kt_counts_clear(&counts);
         if (bson_count_keys(saved) == 0)
             continue;
+        live->job->result.resumed = true;
         if (!kt_counts_load(&counts, saved))
             status = KT_E_FORMAT;
         kt_counts_add(&ns->ns->counts, &counts);
