@@ -20,9 +20,9 @@ def b64(data):
     return base64.b64encode(data).decode()
 
 
-def run(accounts, steps, options=None, env=None, seconds=120):
+def run(accounts, steps, options=None, env=None, seconds=120, **more):
     """The client's output, with its log lines under "log"."""
-    document = {"accounts": accounts, "steps": steps, "options": {"deadlineMs": 20000, **(options or {})}}
+    document = {"accounts": accounts, "steps": steps, "options": {"deadlineMs": 20000, **(options or {})}, **more}
     done = subprocess.run([CLIENT], input=json.dumps(document), capture_output=True, text=True, timeout=seconds,
                           env={**CLEAN, "HOME": "/nonexistent", **(env or {})}, check=False)
     if done.returncode != 0:

@@ -32,6 +32,7 @@ static struct kt_kms_loop *loop;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static size_t open_calls;
+static unsigned supplied_count;
 
 static void die(const char *what)
 {
@@ -293,16 +294,34 @@ static void put_stats(bson_t *output)
     BSON_APPEND_INT64(&child, "tokens", (int64_t)stats.tokens);
     BSON_APPEND_DOUBLE(&child, "p50Ms", stats.p50_ms);
     BSON_APPEND_DOUBLE(&child, "p99Ms", stats.p99_ms);
+    BSON_APPEND_INT32(&child, "supplied", (int32_t)supplied_count);
     BSON_APPEND_INT32(&child, "batched", (int32_t)stats.batched);
     BSON_APPEND_INT32(&child, "inFlight", (int32_t)stats.in_flight);
     BSON_APPEND_INT64(&child, "lockedFree", (int64_t)kt_secmem_available(secmem));
     bson_append_document_end(output, &child);
 }
 
+/* "supplied": {"credentials": {}, "ms": N} plays the embedding program's callback. */
+static bool supply(void *context, const char *account_id, struct kt_span *credentials,
+                   int64_t *expires_utc_ms)
+{
+    bson_iter_t it;
+    (void)account_id;
+    if (!bson_iter_init_find(&it, context, "supplied"))
+        return false;
+    supplied_count++;
+    *credentials = document(&it, "credentials");
+    *expires_utc_ms = kt_clock_utc_ms() + number(&it, "ms", 3600000);
+    return true;
+}
+
 static void open_loop(const bson_t *input)
 {
     static struct kt_log log = {KT_LOG_DEBUG, log_line, NULL};
-    struct kt_kms_options options = {.secmem = secmem, .log = &log};
+    struct kt_kms_options options = {.secmem = secmem,
+                                     .log = &log,
+                                     .credentials = supply,
+                                     .credentials_context = (void *)(uintptr_t)input};
     struct kt_error err;
     int64_t n;
     if (kt_doc_number(input, "options.concurrency", &n))

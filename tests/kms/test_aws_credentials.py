@@ -108,6 +108,14 @@ class Found(unittest.TestCase):
         there = servers.metadata(aws=session())
         self.works({"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{there['port']}"})
 
+    def test_callback_of_the_program(self):
+        given = {"credentials": {"accessKeyId": aws["accessKeyId"], "secretAccessKey": aws["secretAccessKey"]}, "ms": 1500}
+        step = call("wrap", "aws", cmk(), DEK)
+        output = run(found(), [step, {"do": "sleep", "ms": 1300}, step, {"do": "sleep", "ms": 300}, step], supplied=given,
+                     env={"AWS_ACCESS_KEY_ID": "not", "AWS_SECRET_ACCESS_KEY": "asked"})
+        self.assertEqual([s.get("status", "KT_OK") for s in output["steps"]], ["KT_OK"] * 5, output["steps"])
+        self.assertIn(output["stats"]["supplied"], (2, 3))
+
     def test_nothing(self):
         message = self.refused({"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"})
         self.assertIn("AWS_ACCESS_KEY_ID", message)
