@@ -30,24 +30,32 @@ function(kt_plain_test name)
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
 endfunction()
 
-# kt_python_test(NAME [FOLDER]): the unittest files test_*.py of a folder (default: the current one). They find the
-# build in KEYTURN_BUILD and a replica set in KEYTURN_TEST_MONGODB_URI.
+# kt_python_test(NAME [MONGOD]): the unittest files test_*.py of the current folder, each a test NAME-* of its own. They
+# find the build in KEYTURN_BUILD and a replica set in KEYTURN_TEST_MONGODB_URI.
 function(kt_python_test name)
   if(KT_SANITIZE MATCHES thread)
     return()
-  endif()
-  set(folder ${CMAKE_CURRENT_SOURCE_DIR})
-  if(ARGC GREATER 1)
-    set(folder ${ARGV1})
   endif()
   if(EXISTS ${KT_TEST_PYTHON})
     set(python ${KT_TEST_PYTHON})
   else()
     set(python python3)
   endif()
-  add_test(NAME ${name} COMMAND ${python} ${CMAKE_SOURCE_DIR}/tests/support/run_unittest.py
-                                --tap ${CMAKE_BINARY_DIR}/results/${name}.tap ${folder})
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
+  file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} test_*.py)
+  foreach(file IN LISTS files)
+    string(REGEX REPLACE "test_(.*)\\.py" "${name}-\\1" test ${file})
+    add_test(NAME ${test} COMMAND ${python} ${CMAKE_SOURCE_DIR}/tests/support/run_unittest.py
+                                  --tap ${CMAKE_BINARY_DIR}/results/${test}.tap ${CMAKE_CURRENT_SOURCE_DIR} ${file})
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
+    if(ARGN STREQUAL "MONGOD")
+      kt_test_on_mongod(${test})
+    endif()
+  endforeach()
+endfunction()
+
+# Fail points hold for a whole server, so the tests on the common mongod take turns.
+function(kt_test_on_mongod name)
+  set_tests_properties(${name} PROPERTIES RESOURCE_LOCK mongod)
 endfunction()
 
 # kt_fuzz(NAME SOURCES ... LINKS ...): a libFuzzer target, run by scripts/fuzz.sh. Seeds, when there are any,

@@ -42,11 +42,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tap", help="where the report goes")
     parser.add_argument("folder")
+    parser.add_argument("files", nargs="?", default="test_*.py", help="a pattern")
     args = parser.parse_args()
 
-    suite = unittest.defaultTestLoader.discover(args.folder, pattern="test_*.py", top_level_dir=args.folder)
+    suite = unittest.defaultTestLoader.discover(args.folder, pattern=args.files, top_level_dir=args.folder)
     if suite.countTestCases() == 0:
-        print(f"{args.folder}: no tests found", file=sys.stderr)
+        print(f"{args.folder}/{args.files}: no tests found", file=sys.stderr)
         return 1
     result = unittest.TextTestRunner(verbosity=2, resultclass=TapResult).run(suite)
     if args.tap:
