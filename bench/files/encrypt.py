@@ -7,6 +7,7 @@ Python script that does the same by explicit encryption with libmongocrypt, as a
 
 KEYTURN_BUILD names the build (default build/release); --folder is where the data lies and must have room for three
 times its size."""
+
 import argparse
 import base64
 import json
@@ -39,16 +40,22 @@ def rules(folder):
     """{dotted path: (key id, deterministic)} of the schema."""
     properties = json.loads((folder / "demo/schema.json").read_text())[NS]["properties"]
     properties |= {f"payment.{name}": rule for name, rule in properties.pop("payment")["properties"].items()}
-    return {name: (base64.b64decode(rule["encrypt"]["keyId"][0]["$binary"]["base64"]),
-                   rule["encrypt"]["algorithm"].endswith("Deterministic")) for name, rule in properties.items()}
+    return {
+        name: (
+            base64.b64decode(rule["encrypt"]["keyId"][0]["$binary"]["base64"]),
+            rule["encrypt"]["algorithm"].endswith("Deterministic"),
+        )
+        for name, rule in properties.items()
+    }
 
 
 def peer(folder, source, megabytes):
     """MB/s of a script on pymongo's bson and libmongocrypt: decode, encrypt five fields one by one, encode, write."""
     providers = json.loads((folder / "demo/kms.json").read_text())["kmsProviders"]
     todo, done = rules(folder), 0
-    with Judge(rawbson.split((folder / "demo/keyvault.bson").read_bytes()), providers) as judge, \
-            open(source, "rb") as dump, open(folder / "peer.bson", "wb") as out:
+    with Judge(rawbson.split((folder / "demo/keyvault.bson").read_bytes()), providers) as judge, open(
+        source, "rb"
+    ) as dump, open(folder / "peer.bson", "wb") as out:
         began = time.perf_counter()
         for document in bson.decode_file_iter(dump):
             for path, (key, deterministic) in todo.items():
@@ -95,8 +102,14 @@ def bench(folder, args):
     megabytes = source.stat().st_size / MB
     figures.facts["documents"] = 10 * small
 
-    rates = {"cp and sync": [], "keyturn": [], "keyturn to /dev/null": [], "keyturn to /dev/null, one thread": [],
-             "decrypt": [], "verify": []}
+    rates = {
+        "cp and sync": [],
+        "keyturn": [],
+        "keyturn to /dev/null": [],
+        "keyturn to /dev/null, one thread": [],
+        "decrypt": [],
+        "verify": [],
+    }
     peaks = []
     for _ in range(args.rounds):
         rates["cp and sync"].append(megabytes / copy_and_sync(source, folder / "copy"))
@@ -106,14 +119,19 @@ def bench(folder, args):
         peaks.append(peak)
         rates["keyturn to /dev/null"].append(megabytes / run([*options, *threads, "--to", "/dev/null"], folder)[0])
         rates["keyturn to /dev/null, one thread"].append(
-            megabytes / run([*options, "--threads", 1, "--to", "/dev/null"], folder)[0])
+            megabytes / run([*options, "--threads", 1, "--to", "/dev/null"], folder)[0]
+        )
         seconds, _ = run(["verify", "--config", "demo/keyturn.json", "--from", "out", "--ns-include", NS], folder)
         rates["verify"].append(megabytes / seconds)
-        seconds, _ = run(["decrypt", "--config", "demo/keyturn.json", "--from", "out", "--ns-include", NS, "--to", "back"],
-                         folder)
+        seconds, _ = run(
+            ["decrypt", "--config", "demo/keyturn.json", "--from", "out", "--ns-include", NS, "--to", "back"], folder
+        )
         rates["decrypt"].append(megabytes / seconds)
-    peer_rate = figures.add("script on pymongo and libmongocrypt",
-                            [peer(folder, source, args.peer_megabytes) for _ in range(min(3, args.rounds))], "MB/s")
+    peer_rate = figures.add(
+        "script on pymongo and libmongocrypt",
+        [peer(folder, source, args.peer_megabytes) for _ in range(min(3, args.rounds))],
+        "MB/s",
+    )
     medians = {name: figures.add(name, values, "MB/s") for name, values in rates.items()}
     high_peak = figures.add("peak memory (VmHWM)", [p / 1024 for p in peaks], "MiB")
     figures.add("peak memory at a tenth of the data", [low_peak / 1024], "MiB")
@@ -123,7 +141,9 @@ def bench(folder, args):
     figures.ratio("peak memory / at a tenth of the data", high_peak / (low_peak / 1024))
     remove(folder / "out")
     parts = measure.shares([*options, *threads, "--to", "out"], folder, folder / "perf.data")
-    figures.facts["CPU shares by folder"] = parts and [f"{name} {share:.1%}" for name, share in parts.items()] or "no perf"
+    figures.facts["CPU shares by folder"] = (
+        parts and [f"{name} {share:.1%}" for name, share in parts.items()] or "no perf"
+    )
     if parts:
         ours = {n: s for n, s in parts.items() if n in ("engine", "csfle", "jobs", "io", "keys", "common", "tools")}
         figures.facts["largest folder"] = max(ours, key=ours.get)

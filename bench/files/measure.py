@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks of file jobs share: a program timed with its peak memory, repeated rounds, shares of CPU time by
 folder of the source tree, one table and one JSON document for the figures."""
+
 import collections
 import json
 import os
@@ -57,8 +58,16 @@ class Figures:
     def add(self, name, values, unit):
         """values: one or many; the median stands for them and is returned."""
         values = sorted(values)
-        self.rows.append({"name": name, "unit": unit, "min": values[0], "median": statistics.median(values),
-                          "max": values[-1], "rounds": len(values)})
+        self.rows.append(
+            {
+                "name": name,
+                "unit": unit,
+                "min": values[0],
+                "median": statistics.median(values),
+                "max": values[-1],
+                "rounds": len(values),
+            }
+        )
         return self.rows[-1]["median"]
 
     def ratio(self, name, value):
@@ -68,8 +77,13 @@ class Figures:
         with open("/proc/cpuinfo") as info:
             cpu = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "?")
         version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout
-        return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()[0],
-                "keyturn": version.split("\n")}
+        return {
+            "cpu": cpu,
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            "load": os.getloadavg()[0],
+            "keyturn": version.split("\n"),
+        }
 
     def show(self, json_file=None):
         facts = {**self.machine(), **self.facts}
@@ -77,13 +91,18 @@ class Figures:
         for name, value in facts.items():
             print(f"  {name}: {' '.join(value) if isinstance(value, list) else value}")
         for row in self.rows:
-            print(f"  {row['name']:<58} {row['median']:>12,.1f} {row['unit']:<7}"
-                  f" ({row['min']:,.1f} to {row['max']:,.1f} in {row['rounds']})")
+            print(
+                f"  {row['name']:<58} {row['median']:>12,.1f} {row['unit']:<7}"
+                f" ({row['min']:,.1f} to {row['max']:,.1f} in {row['rounds']})"
+            )
         for ratio in self.ratios:
             print(f"  {ratio['name']:<58} {ratio['value']:>12,.2f} times")
         if json_file:
-            json_file.write_text(json.dumps({"title": self.title, "facts": facts, "figures": self.rows,
-                                             "ratios": self.ratios}, indent=1))
+            json_file.write_text(
+                json.dumps(
+                    {"title": self.title, "facts": facts, "figures": self.rows, "ratios": self.ratios}, indent=1
+                )
+            )
 
 
 def _symbols():
@@ -105,7 +124,9 @@ def _folders():
     folders = {}
     for library in build.glob("*/**/libkt_*.a"):
         folder = library.parent.relative_to(build).parts[0]
-        text = subprocess.run(["nm", "-g", "--defined-only", library], capture_output=True, text=True, check=True).stdout
+        text = subprocess.run(
+            ["nm", "-g", "--defined-only", library], capture_output=True, text=True, check=True
+        ).stdout
         for line in text.splitlines():
             if line.endswith(".o:"):
                 folders[line[:-3]] = folder
@@ -116,11 +137,25 @@ def _folders():
 
 def shares(args, cwd, data, frequency=1999):
     """{folder of the source tree, or library, or kernel: share of the CPU time}, measured by perf; None without it."""
-    command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(frequency), "-o", data, "--", PROGRAM, *map(str, args)]
+    command = [
+        "perf",
+        "record",
+        "-q",
+        "-e",
+        "cpu-clock",
+        "-F",
+        str(frequency),
+        "-o",
+        data,
+        "--",
+        PROGRAM,
+        *map(str, args),
+    ]
     if not shutil.which("perf") or subprocess.run(command, cwd=cwd, capture_output=True).returncode:
         return None
-    text = subprocess.run(["perf", "script", "-i", data, "-F", "ip,sym,symoff,dso"], capture_output=True, text=True,
-                          check=True).stdout
+    text = subprocess.run(
+        ["perf", "script", "-i", data, "-F", "ip,sym,symoff,dso"], capture_output=True, text=True, check=True
+    ).stdout
     folders, symbols = _folders(), _symbols()
     # hidden symbols have become local ones by now, behind the last source file
     sources = {(address, name): folders.get(name) or folders.get(source) for address, name, source in symbols}

@@ -8,6 +8,7 @@ at a tenth of the keys, and the proof that nothing but the wrap has changed. Bes
 
 Fails when a DEK is another one afterwards, when anything but masterKey, keyMaterial and updateDate differs, or when memory
 passes 64 MiB or 1.1 times that at a tenth of the keys."""
+
 import argparse
 import base64
 import json
@@ -36,8 +37,23 @@ def documents(path):
 def rewrap(folder, to, keys, *more):
     """(seconds, peak KiB); keyturn says itself that every one was opened again and equal."""
     remove(folder / to)
-    took = run(["rewrap", "--key-vault", "demo/keyvault.bson", "--kms-providers", "demo/kms.json", "--provider", "local:new",
-                "--to", to, "--report", "report.json", *more], folder)
+    took = run(
+        [
+            "rewrap",
+            "--key-vault",
+            "demo/keyvault.bson",
+            "--kms-providers",
+            "demo/kms.json",
+            "--provider",
+            "local:new",
+            "--to",
+            to,
+            "--report",
+            "report.json",
+            *more,
+        ],
+        folder,
+    )
     report = json.loads((folder / "report.json").read_text())["keys"]
     if (report["rewrapped"], report["proven"], report["failed"]) != (keys, keys, 0):
         raise SystemExit(f"rewrap says {report}")
@@ -51,8 +67,9 @@ def compare(folder, keys, judged):
     python.masters = {name: base64.b64decode(p["key"]) for name, p in providers.items()}
     chosen = set(random.sample(range(keys), min(judged, keys)))
     olds, news, count = [], [], 0
-    for i, (old, new) in enumerate(zip(documents(folder / "demo/keyvault.bson"), documents(folder / "new.bson"),
-                                       strict=True)):
+    for i, (old, new) in enumerate(
+        zip(documents(folder / "demo/keyvault.bson"), documents(folder / "new.bson"), strict=True)
+    ):
         before, after = list(rawbson.elements(old)), list(rawbson.elements(new))
         if [e[0] for e in before] != [e[0] for e in after]:
             raise SystemExit(f"key {i}: fields are {[e[0] for e in after]}")
@@ -99,8 +116,10 @@ def bench(folder, args):
         remove(folder / "copy")
         large.append(rewrap(folder, "new.bson", args.keys))
     compared, judged = compare(folder, args.keys, args.judged)
-    figures.facts["compared"] = (f"{compared:,} documents: only {', '.join(sorted(CHANGED))} differ; {judged:,} DEKs opened "
-                                 "by libmongocrypt and by Python: equal; all opened again by keyturn: equal")
+    figures.facts["compared"] = (
+        f"{compared:,} documents: only {', '.join(sorted(CHANGED))} differ; {judged:,} DEKs opened "
+        "by libmongocrypt and by Python: equal; all opened again by keyturn: equal"
+    )
     rate = figures.add("keyturn", [args.keys / s for s, _ in large], "DEKs/s")
     tenth_rate = figures.add("keyturn, a tenth of the keys", [tenth / s for s, _ in small], "DEKs/s")
     copy = figures.add("cp and sync", [s * 1000 for s in copies], "ms")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """mongodump's archive format, read and written in Python. Its checksum is CRC-64/XZ (Go's crc64.ECMA) over a
 namespace's documents. Source: mongo-tools common/archive."""
+
 import struct
 
 import bson
@@ -41,13 +42,20 @@ def _head(db, collection, eof, crc=0):
 
 def write(namespaces, segment=64 << 10):
     """namespaces: {"db.coll": (documents' bytes, metadata text)}. Segments of the namespaces alternate."""
-    out = [MAGIC, bson.encode({"concurrent_collections": 4, "version": "0.1", "server_version": "6.0.5",
-                               "tool_version": "100.9.4"})]
+    out = [
+        MAGIC,
+        bson.encode(
+            {"concurrent_collections": 4, "version": "0.1", "server_version": "6.0.5", "tool_version": "100.9.4"}
+        ),
+    ]
     streams = []
     for ns, (raw, metadata) in namespaces.items():
         db, collection = ns.split(".", 1)
-        out.append(bson.encode({"db": db, "collection": collection, "metadata": metadata, "size": len(raw),
-                                "type": "collection"}))
+        out.append(
+            bson.encode(
+                {"db": db, "collection": collection, "metadata": metadata, "size": len(raw), "type": "collection"}
+            )
+        )
         streams.append((db, collection, rawbson.split(raw), crc64(raw)))
     out.append(END)
     at = [0] * len(streams)
@@ -95,9 +103,9 @@ class Archive:
 
     def _block(self):
         docs = []
-        while self.raw[self.at:self.at + 4] != END:
+        while self.raw[self.at : self.at + 4] != END:
             (n,) = struct.unpack_from("<i", self.raw, self.at)
-            docs.append(self.raw[self.at:self.at + n])
+            docs.append(self.raw[self.at : self.at + n])
             assert len(docs[-1]) == n and docs[-1][-1] == 0
             self.at += n
         self.at += 4

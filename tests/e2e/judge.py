@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """libmongocrypt itself, through pymongo's bindings, on a key vault that lies in memory: the independent judge of what
 the program seals and opens."""
+
 import bson
 from pymongocrypt.mongocrypt import MongoCrypt
 from pymongocrypt.options import ExplicitEncryptOpts, MongoCryptOptions

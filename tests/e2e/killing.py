@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that are slowed down and killed at random moments, and what a store holds in whatever form."""
+
 import contextlib
 import gzip
 import signal
@@ -13,11 +14,17 @@ from rig import PROGRAM
 
 class Slow:
     """A running program that gets only a part of the time, so that a short job lives through several checkpoints."""
+
     PERIOD = 0.03
 
     def __init__(self, args, cwd, share, feed=None, pace=0):
-        self.process = subprocess.Popen([PROGRAM, *map(str, args)], cwd=cwd, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, stdin=subprocess.PIPE if feed else subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [PROGRAM, *map(str, args)],
+            cwd=cwd,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+        )
         self.share, self.text = share, b""
         self.readers = [threading.Thread(target=self._read, daemon=True)]
         if feed:
@@ -33,7 +40,7 @@ class Slow:
         step = 256 << 10
         try:
             for at in range(0, len(feed), step):
-                self.process.stdin.write(feed[at:at + step])
+                self.process.stdin.write(feed[at : at + step])
                 self.process.stdin.flush()
                 if pace:
                     time.sleep(step / pace)
@@ -132,6 +139,8 @@ class Form:
             return {ns: gzip.decompress(path.read_bytes())}
         if self.name in ("file", "pipe"):
             return {ns: path.read_bytes()}
-        return {f"{p.parent.name}.{p.stem}" if p.suffix == ".bson" else str(p.relative_to(path)): p.read_bytes()
-                for p in path.rglob("*") if p.is_file()}
-
+        return {
+            f"{p.parent.name}.{p.stem}" if p.suffix == ".bson" else str(p.relative_to(path)): p.read_bytes()
+            for p in path.rglob("*")
+            if p.is_file()
+        }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks into a process: stops it as it exits, with all its memory in place, and searches memory for secrets in the
 forms in which they could leak. Linux only; see ptrace(2), proc(5)."""
+
 import base64
 import ctypes
 import os
@@ -32,8 +33,14 @@ class Exiting:
     """A program that can be looked at between its last instruction and the end of its memory."""
 
     def __init__(self, args, cwd, program=PROGRAM, **options):
-        self.process = subprocess.Popen([program, *map(str, args)], cwd=cwd, preexec_fn=lambda: _ptrace(TRACEME, 0),
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+        self.process = subprocess.Popen(
+            [program, *map(str, args)],
+            cwd=cwd,
+            preexec_fn=lambda: _ptrace(TRACEME, 0),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **options,
+        )
         self.pid = self.process.pid
         self.status = None
 
@@ -103,29 +110,35 @@ def mappings(pid, dumped_only):
             yield name, start, raw
 
 
+def touched(raw, page=4096):
+    """The pages that hold anything, back to back."""
+    zeros = bytes(page)
+    return b"".join(raw[at : at + page] for at in range(0, len(raw), page) if raw[at : at + page] != zeros)
+
+
 def needles(secrets):
-    """{eight bytes: label} for {label: secret}: pieces of each in raw, hex, and base64 wherever it begins."""
+    """{eight bytes as a number: label} for {label: secret}: pieces of each in raw, hex, and base64 wherever it begins. Each piece
+    comes eight times, shifted by a byte, so that search() need look at every eighth byte only."""
     found = {}
     for label, secret in secrets.items():
         hexed = secret.hex().encode()
         texts = {"raw": secret, "hex": hexed, "HEX": hexed.upper()}
         for shift in range(3):
-            texts[f"base64+{shift}"] = base64.b64encode(bytes(shift) + secret)[4 * bool(shift):-4]
+            texts[f"base64+{shift}"] = base64.b64encode(bytes(shift) + secret)[4 * bool(shift) : -4]
         for form, text in texts.items():
-            step = 16 if form == "raw" else 32
-            for at in range(0, len(text) - 8, step):
-                found[text[at:at + 8]] = f"{label}, {form}, byte {at}"
+            found |= pieces(text, f"{label}, {form}", 16 if form == "raw" else 64)
     return found
 
 
+def pieces(text, label, step=16):
+    return {
+        int.from_bytes(text[at + shift : at + shift + 8], "little"): f"{label}, byte {at}"
+        for at in range(0, len(text) - 14, step)
+        for shift in range(8)
+    }
+
+
 def search(raw, wanted):
-    """Labels of the needles in raw, wherever they lie."""
-    numbers = {int.from_bytes(k, "little"): label for k, label in wanted.items()}
-    keys = frozenset(numbers)
-    hits = []
-    for shift in range(8):
-        usable = (len(raw) - shift) // 8 * 8
-        if usable > 0:
-            words = memoryview(raw)[shift:shift + usable].cast("Q")
-            hits += [numbers[n] for n in keys.intersection(words)]
-    return hits
+    """Labels of the needles in raw."""
+    words = memoryview(raw)[: len(raw) // 8 * 8].cast("Q")
+    return [wanted[n] for n in set(words).intersection(wanted)]

@@ -1,14 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """BSON as bytes: documents built from and cut into (name, type, bytes), for types that pymongo cannot carry through
-unchanged (symbol, dbPointer, undefined) and for documents that are broken on purpose. https://bsonspec.org/spec.html"""
+unchanged (symbol, dbPointer, undefined) and for documents that are broken on purpose. https://bsonspec.org/spec.html
+"""
+
 import struct
 
-DOUBLE, STRING, OBJECT, ARRAY, BINARY, UNDEFINED, OID, BOOL, DATE, NULL, REGEX, DBPOINTER, CODE, SYMBOL, SCOPE, INT, \
-    TIMESTAMP, LONG, DECIMAL = range(1, 20)
+(
+    DOUBLE,
+    STRING,
+    OBJECT,
+    ARRAY,
+    BINARY,
+    UNDEFINED,
+    OID,
+    BOOL,
+    DATE,
+    NULL,
+    REGEX,
+    DBPOINTER,
+    CODE,
+    SYMBOL,
+    SCOPE,
+    INT,
+    TIMESTAMP,
+    LONG,
+    DECIMAL,
+) = range(1, 20)
 MIN_KEY, MAX_KEY = 0xFF, 0x7F
 
-_FIXED = {DOUBLE: 8, UNDEFINED: 0, OID: 12, BOOL: 1, DATE: 8, NULL: 0, INT: 4, TIMESTAMP: 8, LONG: 8, DECIMAL: 16,
-          MIN_KEY: 0, MAX_KEY: 0}
+_FIXED = {
+    DOUBLE: 8,
+    UNDEFINED: 0,
+    OID: 12,
+    BOOL: 1,
+    DATE: 8,
+    NULL: 0,
+    INT: 4,
+    TIMESTAMP: 8,
+    LONG: 8,
+    DECIMAL: 16,
+    MIN_KEY: 0,
+    MAX_KEY: 0,
+}
 
 
 def string(text):
@@ -68,7 +101,7 @@ def elements(raw):
         kind = raw[at]
         end = raw.index(b"\0", at + 1)
         n = value_length(kind, raw, end + 1)
-        yield raw[at + 1:end].decode(), kind, raw[end + 1:end + 1 + n]
+        yield raw[at + 1 : end].decode(), kind, raw[end + 1 : end + 1 + n]
         at = end + 1 + n
     assert at == length - 1
 
@@ -83,7 +116,7 @@ def split(raw):
     while at < len(raw):
         (n,) = struct.unpack_from("<i", raw, at)
         assert n >= 5 and raw[at + n - 1] == 0
-        docs.append(raw[at:at + n])
+        docs.append(raw[at : at + n])
         at += n
     assert at == len(raw)
     return docs

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the program under test and says where things are. KEYTURN_BUILD names the build folder, KEYTURN_LONG=1 asks for
 the full counts instead of those that fit into every run of the tests."""
+
 import functools
 import json
 import os
@@ -39,8 +40,7 @@ heavy = unittest.skipIf(SANITIZED, "build: too slow with sanitizers, the release
 
 
 def needs_shared(*parts):
-    return unittest.skipUnless(SHARED.joinpath(*parts).exists(),
-                               f"machine: no {'/'.join(parts)} in KEYTURN_SHARED")
+    return unittest.skipUnless(SHARED.joinpath(*parts).exists(), f"machine: no {'/'.join(parts)} in KEYTURN_SHARED")
 
 
 class Done:
@@ -78,10 +78,17 @@ class Case(unittest.TestCase):
         if args[0] in ("encrypt", "decrypt", "verify", "rewrap") and "--report" not in args:
             args += ["--report", str(report)]
         options.setdefault("cwd", self.folder)
-        done = subprocess.run([PROGRAM, *args], input=stdin, capture_output=True, timeout=TIMEOUT,
-                              env={**os.environ, **(env or {})}, **options)
-        result = Done(done.returncode, done.stdout, done.stderr,
-                      json.loads(report.read_text()) if report.exists() else None)
+        done = subprocess.run(
+            [PROGRAM, *args],
+            input=stdin,
+            capture_output=True,
+            timeout=TIMEOUT,
+            env={**os.environ, **(env or {})},
+            **options,
+        )
+        result = Done(
+            done.returncode, done.stdout, done.stderr, json.loads(report.read_text()) if report.exists() else None
+        )
         self.assertEqual(exit, result.exit, f"{args}\n{done.stdout[-2000:]!r}\n{result.text[-4000:]}")
         if result.report:
             self.assertEqual(exit, result.report["exit"])
@@ -99,6 +106,9 @@ class Case(unittest.TestCase):
 
     def assert_no_leftovers(self, *names):
         """Nothing of an unfinished job lies in the folder of the test."""
-        left = [str(p.relative_to(self.folder)) for p in self.folder.rglob("*")
-                if p.name.endswith(".part") or ".part." in p.name or ".new" in p.suffixes]
+        left = [
+            str(p.relative_to(self.folder))
+            for p in self.folder.rglob("*")
+            if p.name.endswith(".part") or ".part." in p.name or ".new" in p.suffixes
+        ]
         self.assertEqual([], left)

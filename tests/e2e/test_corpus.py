@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The drivers' corpus of CSFLE: every case under the local key, and what becomes of the others."""
+
 import base64
 import json
 import unittest
@@ -30,9 +31,12 @@ class Corpus(Case):
         self.keys = ["--key-vault", self.vault, "--kms-providers", "kms.json"]
         self.plain = rawbson.fields((CORPUS / "bson/corpus-half.bson").read_bytes())
         self.sealed = rawbson.fields((CORPUS / "bson/corpus-encrypted-half.bson").read_bytes())
-        self.cases = {name: bson.decode(value, bson.CodecOptions(document_class=dict))
-                      for name, (kind, value) in self.plain.items() if kind == rawbson.OBJECT
-                      for value in [rawbson.document(*(e for e in rawbson.elements(value) if e[0] != "value"))]}
+        self.cases = {
+            name: bson.decode(value, bson.CodecOptions(document_class=dict))
+            for name, (kind, value) in self.plain.items()
+            if kind == rawbson.OBJECT
+            for value in [rawbson.document(*(e for e in rawbson.elements(value) if e[0] != "value"))]
+        }
 
     def some(self, **wanted):
         return [n for n, c in self.cases.items() if all(c[k] == v for k, v in wanted.items())]
@@ -46,8 +50,11 @@ class Corpus(Case):
         case = self.cases[name]
         deterministic = case["algo"] == "det"
         by_name = case["identifier"] == "altname" and not deterministic
-        key = "/altname_local" if by_name else [
-            {"$binary": {"base64": base64.b64encode(LOCAL_KEY).decode(), "subType": "04"}}]
+        key = (
+            "/altname_local"
+            if by_name
+            else [{"$binary": {"base64": base64.b64encode(LOCAL_KEY).decode(), "subType": "04"}}]
+        )
         rule = {"keyId": key, "algorithm": ALGORITHM + ("Deterministic" if deterministic else "Random")}
         if types:
             rule["bsonType"] = case["type"].split("=")[0]
@@ -65,8 +72,9 @@ class Corpus(Case):
     def run_cases(self, command, fields, names, options, **more):
         self.path("in.bson").write_bytes(b"".join(self.one(fields, n) for n in names))
         self.path("out.bson").unlink(missing_ok=True)
-        done = self.keyturn(command, *self.keys, *options, "--ns-include", NS, "--from", "in.bson", "--to", "out.bson",
-                            **more)
+        done = self.keyturn(
+            command, *self.keys, *options, "--ns-include", NS, "--from", "in.bson", "--to", "out.bson", **more
+        )
         return done, dict(zip(names, rawbson.split(self.path("out.bson").read_bytes()), strict=True))
 
     def test_deterministic_payloads_byte_for_byte(self):

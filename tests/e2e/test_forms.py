@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real dump encrypted and decrypted again in every form that a store can have: byte for byte the input."""
+
 import gzip
 import json
-import os
 import shutil
 import subprocess
 import unittest
@@ -49,8 +49,10 @@ class Customers(Case):
     def there_and_back(self, plain, sealed, back, *more):
         """Files or folders; the report's figures are checked on the way."""
         done = self.keyturn("encrypt", *self.options, *more, "--from", plain, "--to", sealed)
-        self.assertEqual((500, 500, 3000, 0, 0), tuple(
-            done.report["namespaces"][NS][k] for k in ("documents", "changed", "values", "already", "failed")))
+        self.assertEqual(
+            (500, 500, 3000, 0, 0),
+            tuple(done.report["namespaces"][NS][k] for k in ("documents", "changed", "values", "already", "failed")),
+        )
         self.keyturn("verify", *self.options, *more, "--from", sealed)
         done = self.keyturn("decrypt", *self.options, *more, "--from", sealed, "--to", back)
         self.assertEqual(3000, done.report["namespaces"][NS]["values"])
@@ -59,13 +61,17 @@ class Customers(Case):
     def test_a_lone_file_with_its_metadata(self):
         folder = self.path("sample_analytics")
         shutil.copytree(DUMP / "sample_analytics", folder)
-        self.there_and_back(folder / "customers.bson", self.path("sealed.bson"), self.path("back.bson"),
-                            "--ns-include", NS)
+        self.there_and_back(
+            folder / "customers.bson", self.path("sealed.bson"), self.path("back.bson"), "--ns-include", NS
+        )
         self.check_sealed(self.path("sealed.bson").read_bytes())
         self.assertEqual(self.plain, self.path("back.bson").read_bytes())
 
     def packed(self, suffix, pack, unpack):
-        for folder, raw in (("one", pack(self.plain)), ("two", pack(self.plain[:100_000]) + pack(self.plain[100_000:]))):
+        for folder, raw in (
+            ("one", pack(self.plain)),
+            ("two", pack(self.plain[:100_000]) + pack(self.plain[100_000:])),
+        ):
             with self.subTest(folder):
                 self.path(folder).mkdir()
                 source = self.path(folder, "customers.bson" + suffix)
@@ -82,7 +88,10 @@ class Customers(Case):
     @unittest.skipUnless(shutil.which("zstd"), "machine: no zstd")
     def test_zstd_and_several_frames(self):
         def run(*args):
-            return lambda raw: subprocess.run(["zstd", "-q", *args], input=raw, capture_output=True, check=True).stdout
+            return lambda raw: subprocess.run(
+                ["zstd", "-q", *args], input=raw, capture_output=True, check=True
+            ).stdout
+
         self.packed(".zst", run("-c"), run("-dc"))
 
     def test_a_folder(self):
@@ -118,9 +127,13 @@ class Customers(Case):
         self.assertEqual(self.plain, back.out)
 
     def archive(self):
-        metadata = {f"sample_analytics.{name}": (raw, DUMP.joinpath(
-            f"sample_analytics/{name}.metadata.json").read_text().strip())
-            for name, raw in (("accounts", self.accounts), ("customers", self.plain))}
+        metadata = {
+            f"sample_analytics.{name}": (
+                raw,
+                DUMP.joinpath(f"sample_analytics/{name}.metadata.json").read_text().strip(),
+            )
+            for name, raw in (("accounts", self.accounts), ("customers", self.plain))
+        }
         return archives.write(metadata)
 
     def check_archive(self, raw, customers):
@@ -139,8 +152,10 @@ class Customers(Case):
 
     def test_a_gzipped_archive_through_a_pipeline(self):
         """mongodump --archive --gzip | keyturn encrypt | keyturn decrypt | mongorestore --archive --gzip"""
+
         def keyturn(command):
             return [PROGRAM, command, *self.options, "--from", "-", "--to", "-", "--quiet"]
+
         with open(self.path("in.gz"), "wb+") as source:
             source.write(gzip.compress(self.archive()))
             source.seek(0)
@@ -168,8 +183,18 @@ class Customers(Case):
     def test_threads_make_no_difference(self):
         self.path("in.bson").write_bytes(self.plain * 20)
         for threads in (1, 5):
-            self.keyturn("encrypt", *self.options, "--from", "in.bson", "--to", f"sealed{threads}", "--ns-include", NS,
-                         "--threads", threads)
+            self.keyturn(
+                "encrypt",
+                *self.options,
+                "--from",
+                "in.bson",
+                "--to",
+                f"sealed{threads}",
+                "--ns-include",
+                NS,
+                "--threads",
+                threads,
+            )
             self.keyturn("decrypt", *self.keys, "--from", f"sealed{threads}", "--to", f"back{threads}")
             self.assertEqual(self.plain * 20, self.path(f"back{threads}").read_bytes())
 
@@ -195,8 +220,9 @@ class Dumps(Case):
         for source in sorted((SHARED / "vectors/bson-dumps").rglob("*.bson")):
             with self.subTest(source.name):
                 raw = source.read_bytes()
-                self.keyturn("encrypt", *self.options, "--from", source, "--to", f"copy{seen}",
-                             "--ns-include", "test.any")
+                self.keyturn(
+                    "encrypt", *self.options, "--from", source, "--to", f"copy{seen}", "--ns-include", "test.any"
+                )
                 self.assertEqual(raw, self.path(f"copy{seen}").read_bytes())
                 seen += 1
         self.assertGreaterEqual(seen, 6)
@@ -223,8 +249,9 @@ class Archives(Case):
                 self.assertEqual(sorted(before.closed), sorted(after.closed))
 
     def test_a_bad_one_is_refused(self):
-        self.refused("encrypt", *self.options, "--from", self.archive("bad-format"), "--to", "out",
-                     says="bad-format.archive")
+        self.refused(
+            "encrypt", *self.options, "--from", self.archive("bad-format"), "--to", "out", says="bad-format.archive"
+        )
 
     def test_an_oplog_with_entries_of_the_schema_is_refused(self):
         namespaces = {}
@@ -239,7 +266,9 @@ class Archives(Case):
     def test_a_time_series_that_the_schema_names_is_refused(self):
         for ns in ("timeseries_test.foo_ts", "timeseries_test.system.buckets.foo_ts"):
             with self.subTest(ns):
-                options = self.keys + write_schema(self.path("named.json"), {ns: schema({"x": self.vault.rule("any")})})
+                options = self.keys + write_schema(
+                    self.path("named.json"), {ns: schema({"x": self.vault.rule("any")})}
+                )
                 self.refused("encrypt", *options, "--from", self.archive("timeseries"), "--to", "out", says=ns)
 
 

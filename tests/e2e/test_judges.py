@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """libmongocrypt opens what keyturn sealed, keyturn opens what libmongocrypt sealed: values of all types."""
+
 import random
 import struct
 import unittest
@@ -12,10 +13,25 @@ from vault import Vault, schema, write_schema
 VALUES = count(usual=20_000, long=100_000, sanitized=2_000)
 SEED = 20260302
 
-NAMES = {b.DOUBLE: "double", b.STRING: "string", b.OBJECT: "object", b.ARRAY: "array", b.BINARY: "binData",
-         b.OID: "objectId", b.BOOL: "bool", b.DATE: "date", b.REGEX: "regex", b.DBPOINTER: "dbPointer",
-         b.CODE: "javascript", b.SYMBOL: "symbol", b.SCOPE: "javascriptWithScope", b.INT: "int",
-         b.TIMESTAMP: "timestamp", b.LONG: "long", b.DECIMAL: "decimal"}
+NAMES = {
+    b.DOUBLE: "double",
+    b.STRING: "string",
+    b.OBJECT: "object",
+    b.ARRAY: "array",
+    b.BINARY: "binData",
+    b.OID: "objectId",
+    b.BOOL: "bool",
+    b.DATE: "date",
+    b.REGEX: "regex",
+    b.DBPOINTER: "dbPointer",
+    b.CODE: "javascript",
+    b.SYMBOL: "symbol",
+    b.SCOPE: "javascriptWithScope",
+    b.INT: "int",
+    b.TIMESTAMP: "timestamp",
+    b.LONG: "long",
+    b.DECIMAL: "decimal",
+}
 NOT_DETERMINISTIC = {b.DOUBLE, b.DECIMAL, b.BOOL, b.OBJECT, b.ARRAY, b.SCOPE}
 
 
@@ -29,8 +45,16 @@ def cstring(rng):
 
 
 def scalar(rng):
-    return rng.choice(((b.INT, b.int32(rng.getrandbits(31))), (b.STRING, b.string(text(rng))), (b.NULL, b""),
-                       (b.MIN_KEY, b""), (b.UNDEFINED, b""), (b.LONG, b.int64(rng.getrandbits(63)))))
+    return rng.choice(
+        (
+            (b.INT, b.int32(rng.getrandbits(31))),
+            (b.STRING, b.string(text(rng))),
+            (b.NULL, b""),
+            (b.MIN_KEY, b""),
+            (b.UNDEFINED, b""),
+            (b.LONG, b.int64(rng.getrandbits(63))),
+        )
+    )
 
 
 def old_binary(raw):
@@ -72,8 +96,10 @@ class Judges(Case):
             self.rules["r_" + name] = (kind, False, "random" if kind % 2 else "other")
             if kind not in NOT_DETERMINISTIC:
                 self.rules["d_" + name] = (kind, True, "deterministic")
-        properties = {field: self.vault.rule(key, deterministic, NAMES[kind])
-                      for field, (kind, deterministic, key) in self.rules.items()}
+        properties = {
+            field: self.vault.rule(key, deterministic, NAMES[kind])
+            for field, (kind, deterministic, key) in self.rules.items()
+        }
         self.options = self.keys + write_schema(self.path("schema.json"), {"test.types": schema(properties)})
         self.plain = []
         for i in range(VALUES // len(self.rules) + 1):
@@ -95,8 +121,9 @@ class Judges(Case):
 
     def test_values_of_all_types(self):
         self.path("plain.bson").write_bytes(b"".join(self.plain))
-        done = self.keyturn("encrypt", *self.options, "--from", "plain.bson", "--to", "sealed.bson",
-                            "--ns-include", "test.types")
+        done = self.keyturn(
+            "encrypt", *self.options, "--from", "plain.bson", "--to", "sealed.bson", "--ns-include", "test.types"
+        )
         self.assertGreaterEqual(done.ns["values"], VALUES)
         ours = b.split(self.path("sealed.bson").read_bytes())
         theirs = [self.sealed_by_judge(document) for document in self.plain]
@@ -131,10 +158,15 @@ class Judges(Case):
                 self.assertEqual((1, 0), (done.ns["failed"], done.ns["values"]))
                 self.assertIn("d_string", done.text)
                 self.assertEqual(raw, self.path(f"out{at}").read_bytes())
-                done = self.keyturn("verify", *self.options, "--from", "bad.bson", "--ns-include", "test.types", exit=5)
+                done = self.keyturn(
+                    "verify", *self.options, "--from", "bad.bson", "--ns-include", "test.types", exit=5
+                )
                 path = done.ns["paths"]["d_string"]
-                self.assertEqual({5: "wrongAlgorithm", 6: "wrongKey"}.get(at, "unauthentic"),
-                                 next(name for name, n in path.items() if n), path)
+                self.assertEqual(
+                    {5: "wrongAlgorithm", 6: "wrongKey"}.get(at, "unauthentic"),
+                    next(name for name, n in path.items() if n),
+                    path,
+                )
                 self.assertEqual(len(self.rules) - 1, sum(p["authentic"] for p in done.ns["paths"].values()))
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 at random moments, then the same command again: the end is that of an undisturbed run."""
+
 import collections
 import concurrent.futures
 import json
@@ -54,8 +55,11 @@ class Kills(Case):
         self.keyturn("sample", "--to", "demo", "--documents", DOCUMENTS, "--keys", KEYS)
         self.config = ["--config", str(self.path("demo/keyturn.json"))]
         schema = json.loads(self.path("demo/schema.json").read_text())[NS]["properties"]
-        keys = {f: vault.base64.b64decode(rule["encrypt"]["keyId"][0]["$binary"]["base64"])
-                for f, rule in [*schema.items(), *schema["payment"]["properties"].items()] if "encrypt" in rule}
+        keys = {
+            f: vault.base64.b64decode(rule["encrypt"]["keyId"][0]["$binary"]["base64"])
+            for f, rule in [*schema.items(), *schema["payment"]["properties"].items()]
+            if "encrypt" in rule
+        }
         self.email = keys["email"]
         self.random_keys = [keys[f] for f in ("phone", "birthdate", "address", "card")]
         self.plain = spoil(self.path("demo/dump/shop/customers.bson").read_bytes(), rb"\x02phone\0", as_code)
@@ -68,7 +72,7 @@ class Kills(Case):
         for key in self.random_keys:
             for match in re.finditer(rb"(?<=(.{4})\x06)\x02" + re.escape(key), bytes(raw), re.DOTALL):
                 n = int.from_bytes(match[1], "little")
-                raw[match.start() + 18:match.start() + n] = bytes(n - 18)
+                raw[match.start() + 18 : match.start() + n] = bytes(n - 18)
         return bytes(raw)
 
     def torture(self, command, form, source, options, kills, check):
@@ -88,8 +92,9 @@ class Kills(Case):
             in_a_row = min(kills, rng.randint(1, 3))
             to = folder / f"out{round_number}"
             report = folder / f"out{round_number}.json"
-            status, left, text = kill_until_done([*args, "--to", to, "--report", report], folder, to, in_a_row, SECONDS,
-                                                 share, rng, feed, pace)
+            status, left, text = kill_until_done(
+                [*args, "--to", to, "--report", report], folder, to, in_a_row, SECONDS, share, rng, feed, pace
+            )
             self.counts.update((command, where) for where in left)
             if status is not None:
                 self.assertEqual(smooth[0], status, text)
@@ -133,12 +138,17 @@ class Kills(Case):
         """jobs: (form, source, options, check) each; they wait for their next slice most of the time."""
         share = [KILLS // len(jobs) + (i < KILLS % len(jobs)) for i in range(len(jobs))]
         with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
-            runs = [pool.submit(self.torture, command, form, source, options, kills, check)
-                    for (form, source, options, check), kills in zip(jobs, share) if kills]
+            runs = [
+                pool.submit(self.torture, command, form, source, options, kills, check)
+                for (form, source, options, check), kills in zip(jobs, share)
+                if kills
+            ]
             for run in runs:
                 run.result()
-        print(f"{command}: killed {sum(self.counts.values())} times, which left " +
-              ", ".join(f"{n} x {where}" for (_, where), n in sorted(self.counts.items())))
+        print(
+            f"{command}: killed {sum(self.counts.values())} times, which left "
+            + ", ".join(f"{n} x {where}" for (_, where), n in sorted(self.counts.items()))
+        )
 
     def sources(self, collections_, forms):
         for name in forms:
@@ -157,20 +167,38 @@ class Kills(Case):
                 self.assertEqual(len(one[name]), len(two[name]), name)
                 self.assertTrue(masked[0] == masked[1], f"{form.name}: {name} is not that of an undisturbed run")
             back = folder / "back"
-            decrypted[form.name] = self.keyturn("decrypt", *self.config, "--ns-include", NS, "--from", to, "--to", back,
-                                                "--report", folder / "back.json", cwd=folder)
+            decrypted[form.name] = self.keyturn(
+                "decrypt",
+                *self.config,
+                "--ns-include",
+                NS,
+                "--from",
+                to,
+                "--to",
+                back,
+                "--report",
+                folder / "back.json",
+                cwd=folder,
+            )
             plain = form.unpack(back, NS)
             self.assertTrue(plain[NS] == self.plain, f"{form.name}: it does not decrypt to the input")
             shutil.rmtree(back) if back.is_dir() else back.unlink()
 
         collections_ = {"shop.other": self.other, NS: self.plain}
-        self.run_all("encrypt", [(form, source, [*self.config, "--ns-include", NS], check)
-                                 for form, source in self.sources(collections_, FORMS)])
+        self.run_all(
+            "encrypt",
+            [
+                (form, source, [*self.config, "--ns-include", NS], check)
+                for form, source in self.sources(collections_, FORMS)
+            ],
+        )
         self.assertGreaterEqual(len(decrypted), min(KILLS, len(FORMS)))
 
     def test_decrypt(self):
         self.path("plain.bson").write_bytes(self.plain)
-        self.keyturn("encrypt", *self.config, "--ns-include", NS, "--from", "plain.bson", "--to", "sealed.bson", exit=1)
+        self.keyturn(
+            "encrypt", *self.config, "--ns-include", NS, "--from", "plain.bson", "--to", "sealed.bson", exit=1
+        )
         self.path(f"{NS}-failed.ndjson").unlink()
         sealed = spoil(self.path("sealed.bson").read_bytes(), rb"\x06\x01" + re.escape(self.email), flip_behind)
 
@@ -180,8 +208,13 @@ class Kills(Case):
             for name in one:
                 self.assertTrue(one[name] == two[name], f"{form.name}: {name} is not that of an undisturbed run")
 
-        self.run_all("decrypt", [(form, source, [*self.config, "--ns-include", NS], check) for form, source in
-                                 self.sources({"shop.other": self.other, NS: sealed}, FORMS)])
+        self.run_all(
+            "decrypt",
+            [
+                (form, source, [*self.config, "--ns-include", NS], check)
+                for form, source in self.sources({"shop.other": self.other, NS: sealed}, FORMS)
+            ],
+        )
 
     def test_rewrap(self):
         keys = spoil(self.path("demo/keyvault.bson").read_bytes(), rb"keyMaterial\0\xa0\0\0\0\0", flip_behind)
@@ -209,8 +242,13 @@ class Kills(Case):
                 self.assertEqual(opener.open_key(olds[i]), opener.open_key(news[i]))
 
         options = ["--kms-providers", str(self.path("demo/kms.json")), "--provider", "local:new"]
-        self.run_all("rewrap", [(form, source, options, check) for form, source in
-                                self.sources({"shop.other": self.other, ns: keys}, FORMS[:-1])])
+        self.run_all(
+            "rewrap",
+            [
+                (form, source, options, check)
+                for form, source in self.sources({"shop.other": self.other, ns: keys}, FORMS[:-1])
+            ],
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the options promise: dry runs that say exactly what a run does, lists of failures that can be worked off, names
 of namespaces, keys that documents name, reports."""
+
 import json
 import os
 import subprocess
@@ -20,8 +21,14 @@ class Options(Case):
         super().setUp()
         self.vault = Vault(["name", "email"])
         self.keys = self.vault.write(self.folder)
-        self.schema = {NS: schema({"name": self.vault.rule("name", types="string"),
-                                   "contact": schema({"email": self.vault.rule("email", True, "string")})})}
+        self.schema = {
+            NS: schema(
+                {
+                    "name": self.vault.rule("name", types="string"),
+                    "contact": schema({"email": self.vault.rule("email", True, "string")}),
+                }
+            )
+        }
         self.options = self.keys + write_schema(self.path("schema.json"), self.schema)
         self.docs = [self.person(i) for i in range(12)]
         self.docs[5] = self.person(5, name=(b.NULL, b""))
@@ -33,9 +40,15 @@ class Options(Case):
 
     @staticmethod
     def person(i, name=None, email=None):
-        contact = b.document(("email", *(email or (b.STRING, b.string(f"p{i}@example.org")))), ("n", b.INT, b.int32(i)))
-        return b.document(("_id", b.INT, b.int32(i)), ("name", *(name or (b.STRING, b.string(f"person {i}")))),
-                          ("contact", b.OBJECT, contact), ("tail", b.STRING, b.string("t" * i)))
+        contact = b.document(
+            ("email", *(email or (b.STRING, b.string(f"p{i}@example.org")))), ("n", b.INT, b.int32(i))
+        )
+        return b.document(
+            ("_id", b.INT, b.int32(i)),
+            ("name", *(name or (b.STRING, b.string(f"person {i}")))),
+            ("contact", b.OBJECT, contact),
+            ("tail", b.STRING, b.string("t" * i)),
+        )
 
     def listed(self, name=f"{NS}-failed.ndjson"):
         return [json.loads(line) for line in self.path(name).read_text().splitlines()]
@@ -46,8 +59,10 @@ class Options(Case):
         out = b.split(self.path("out").read_bytes())
         self.assertEqual([5, 6, 7, 8], [i for i in range(12) if out[i] == self.docs[i]])
         lines = self.listed()
-        self.assertEqual([(NS, 5, "name"), (NS, 6, "contact.email"), (NS, 7, "name")],
-                         [(line["ns"], int(line["_id"]["$numberInt"]), line["path"]) for line in lines])
+        self.assertEqual(
+            [(NS, 5, "name"), (NS, 6, "contact.email"), (NS, 7, "name")],
+            [(line["ns"], int(line["_id"]["$numberInt"]), line["path"]) for line in lines],
+        )
         self.assertEqual({"ns", "_id", "path", "reason"}, set(lines[0]))
         for i in (5, 6, 7):
             self.assertIn(f"{NS} _id {i}: ", done.text)
@@ -67,8 +82,9 @@ class Options(Case):
                 self.assertEqual(dry.report["namespaces"], real.report["namespaces"])
                 self.assertEqual((True, False), (dry.report["dryRun"], real.report["dryRun"]))
                 self.assertEqual(real.ns["bytesOut"], self.path("out").stat().st_size)
-                self.assertEqual(real.ns["largestDocument"],
-                                 max(len(d) for d in b.split(self.path("out").read_bytes())))
+                self.assertEqual(
+                    real.ns["largestDocument"], max(len(d) for d in b.split(self.path("out").read_bytes()))
+                )
                 self.assertIn("would fail", dry.out.decode())
                 dry = self.keyturn("decrypt", *self.options, "--ns-include", NS, "--from", "out", "--dry-run")
                 real = self.keyturn("decrypt", *self.options, "--ns-include", NS, "--from", "out", "--to", "back")
@@ -92,16 +108,28 @@ class Options(Case):
         mended[5], mended[6] = self.person(5), self.person(6)
         self.path("mended.bson").write_bytes(b"".join(mended))
         here = ["--ns-include", NS, "--from", "mended.bson", "--only", f"{NS}-failed.ndjson"]
-        done = self.refused("encrypt", *self.options, *here, "--to", "out2", "--failures", f"{NS}-failed.ndjson",
-                            says="--only")
+        done = self.refused(
+            "encrypt", *self.options, *here, "--to", "out2", "--failures", f"{NS}-failed.ndjson", says="--only"
+        )
         done = self.keyturn("encrypt", *self.options, *here, "--to", "out2", "--failures", "again.ndjson", exit=1)
         self.assertEqual((2, 4, 1), tuple(done.ns[k] for k in ("changed", "values", "failed")))
         out = b.split(self.path("out2").read_bytes())
         self.assertEqual([5, 6], [i for i in range(12) if out[i] != mended[i]])
         self.assertEqual(1, len(self.listed("again.ndjson")))
         self.path("bad.ndjson").write_text('{"ns": "a.b"}\n')
-        self.refused("encrypt", *self.options, "--ns-include", NS, "--from", "mended.bson", "--to", "out3",
-                     "--only", "bad.ndjson", says="bad.ndjson")
+        self.refused(
+            "encrypt",
+            *self.options,
+            "--ns-include",
+            NS,
+            "--from",
+            "mended.bson",
+            "--to",
+            "out3",
+            "--only",
+            "bad.ndjson",
+            says="bad.ndjson",
+        )
 
     def test_max_failures_stops_with_3(self):
         done = self.keyturn("encrypt", *self.options, *self.here, "--to", "out", "--max-failures", 2, exit=3)
@@ -119,8 +147,10 @@ class Options(Case):
         paths = done.ns["paths"]
         self.assertEqual((8, 3), (paths["name"]["authentic"], paths["name"]["plaintext"]))
         self.assertEqual((8, 3), (paths["contact.email"]["authentic"], paths["contact.email"]["plaintext"]))
-        self.assertEqual({"authentic", "plaintext", "wrongKey", "wrongAlgorithm", "wrongType", "unauthentic", "noKey"},
-                         set(paths["name"]))
+        self.assertEqual(
+            {"authentic", "plaintext", "wrongKey", "wrongAlgorithm", "wrongType", "unauthentic", "noKey"},
+            set(paths["name"]),
+        )
         self.keyturn("verify", *self.options, "--ns-include", NS, "--from", "out", "--failures", "found", exit=5)
         self.assertEqual(6, len(self.listed("found")))
 
@@ -154,13 +184,16 @@ class Options(Case):
             ("--ns-include", "shop.*"): {"shop.people", "shop.staff", "shop.sub.people"},
             ("--ns-include", "*.people", "--ns-exclude", "log.*"): {"shop.people", "shop.sub.people"},
             ("--ns-exclude", "shop.people", "--ns-exclude", "shop.st*"): {"shop.sub.people", "log.people"},
-            ("--ns-include", "shop.people", "--ns-include", "log.people"): {"shop.people", "log.people"}}
+            ("--ns-include", "shop.people", "--ns-include", "log.people"): {"shop.people", "log.people"},
+        }
         for i, (more, wanted) in enumerate(cases.items()):
             with self.subTest(more):
                 done = self.keyturn("encrypt", *options, *more, "--from", "dump", "--to", f"out{i}")
                 self.assertEqual(wanted, set(done.report["namespaces"]))
                 for ns in names:
-                    raw = self.path(f"out{i}", *ns.split(".", 1)).with_name(ns.split(".", 1)[1] + ".bson").read_bytes()
+                    raw = (
+                        self.path(f"out{i}", *ns.split(".", 1)).with_name(ns.split(".", 1)[1] + ".bson").read_bytes()
+                    )
                     self.assertEqual(ns in wanted, raw != self.docs[0], ns)
                 if not more:
                     self.assertIn("not.there", done.text)
@@ -172,8 +205,9 @@ class Options(Case):
         self.path("dump/shop/short.bson").write_bytes(self.docs[0])
         self.path("dump/shop/short.metadata.json").write_text('{"collectionName": "a very long name", "indexes": []}')
         names = {"shop.peo/ple": self.schema[NS], "shop.a very long name": self.schema[NS]}
-        done = self.keyturn("encrypt", *self.keys, *write_schema(self.path("all.json"), names), "--from", "dump",
-                            "--to", "out")
+        done = self.keyturn(
+            "encrypt", *self.keys, *write_schema(self.path("all.json"), names), "--from", "dump", "--to", "out"
+        )
         self.assertEqual(set(names), set(done.report["namespaces"]))
         self.assertEqual([2, 2], [ns["values"] for ns in done.report["namespaces"].values()])
 
@@ -182,9 +216,18 @@ class Options(Case):
         rule = {"encrypt": {"keyId": "/tenant/key", "algorithm": "AEAD_AES_256_CBC_HMAC_SHA_512-Random"}}
         options = self.keys + write_schema(self.path("pointer.json"), {NS: schema({"secret": rule})})
         names = ["name", "email", "name", "nobody", None]
-        docs = [b.document(("_id", b.INT, b.int32(i)), ("secret", b.STRING, b.string("s" * i)),
-                           ("tenant", b.OBJECT, b.document(("key", b.STRING, b.string(name)) if name else
-                                                           ("key", b.INT, b.int32(1))))) for i, name in enumerate(names)]
+        docs = [
+            b.document(
+                ("_id", b.INT, b.int32(i)),
+                ("secret", b.STRING, b.string("s" * i)),
+                (
+                    "tenant",
+                    b.OBJECT,
+                    b.document(("key", b.STRING, b.string(name)) if name else ("key", b.INT, b.int32(1))),
+                ),
+            )
+            for i, name in enumerate(names)
+        ]
         self.path("in.bson").write_bytes(b"".join(docs))
         done = self.keyturn("encrypt", *options, "--ns-include", NS, "--from", "in.bson", "--to", "out", exit=1)
         self.assertEqual((3, 2), (done.ns["values"], done.ns["failed"]))
@@ -211,22 +254,41 @@ class Options(Case):
         self.assertEqual(before, self.path("people.bson").read_bytes())
 
     def test_json_logs(self):
-        done = self.keyturn("encrypt", *self.options, *self.here, "--to", "out", "--log-format", "json", "--verbose",
-                            exit=1)
+        done = self.keyturn(
+            "encrypt", *self.options, *self.here, "--to", "out", "--log-format", "json", "--verbose", exit=1
+        )
         lines = [json.loads(line) for line in done.text.splitlines()]
         self.assertGreater(len(lines), 3)
         self.assertTrue(all("level" in line for line in lines))
 
     def test_quiet(self):
-        done = self.keyturn("encrypt", *self.options, "--ns-include", NS, "--from", "people.bson", "--to", "out",
-                            "--on-unencryptable", "leave", "--quiet")
+        done = self.keyturn(
+            "encrypt",
+            *self.options,
+            "--ns-include",
+            NS,
+            "--from",
+            "people.bson",
+            "--to",
+            "out",
+            "--on-unencryptable",
+            "leave",
+            "--quiet",
+        )
         self.assertEqual("", done.text)
 
     def test_configuration_file(self):
         """Names relative to the file's folder, the command line wins, unknown names are errors."""
         self.path("conf").mkdir()
-        config = {"keyVault": "../keyvault.bson", "schemaMap": self.schema, "kmsProviders": self.vault.providers(),
-                  "nsInclude": NS, "onUnencryptable": "fail", "threads": 1, "from": "../people.bson"}
+        config = {
+            "keyVault": "../keyvault.bson",
+            "schemaMap": self.schema,
+            "kmsProviders": self.vault.providers(),
+            "nsInclude": NS,
+            "onUnencryptable": "fail",
+            "threads": 1,
+            "from": "../people.bson",
+        }
         path = self.path("conf/keyturn.json")
         path.write_text(json.dumps(config))
         path.chmod(0o600)
@@ -251,8 +313,17 @@ class Options(Case):
         self.assertRegex(self.keyturn("--version").out.decode(), r"keyturn \d+\.\d+\.\d+\n.*OpenSSL")
         for command in ("encrypt", "decrypt", "verify", "rewrap", "sample"):
             self.assertIn("--", self.keyturn(command, "--help", "--report", "none").out.decode())
-        wrong = ([], ["reencrypt"], ["encrypt", "--form", "x"], ["verify", "--to", "x"], ["encrypt", "--threads", "x"],
-                 ["encrypt", "--on-unencryptable", "perhaps"], ["sample"], ["encrypt", "stray"], ["encrypt"])
+        wrong = (
+            [],
+            ["reencrypt"],
+            ["encrypt", "--form", "x"],
+            ["verify", "--to", "x"],
+            ["encrypt", "--threads", "x"],
+            ["encrypt", "--on-unencryptable", "perhaps"],
+            ["sample"],
+            ["encrypt", "stray"],
+            ["encrypt"],
+        )
         for args in wrong:
             with self.subTest(args):
                 done = subprocess.run([PROGRAM, *args], capture_output=True, cwd=self.folder)

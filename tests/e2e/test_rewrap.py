@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """rewrap of key vaults in files: what changes, what does not, which keys, what is refused."""
+
 import argparse
 import base64
 import json
@@ -23,9 +24,11 @@ class Many(Case):
 
     def test_every_key_and_its_memory(self):
         import rewrap
+
         keys = count(usual=50_000, long=1_000_000)
-        figures = rewrap.bench(self.folder, argparse.Namespace(
-            keys=keys, rounds=1, judged=1000, peer=count(usual=1000, long=10_000)))
+        figures = rewrap.bench(
+            self.folder, argparse.Namespace(keys=keys, rounds=1, judged=1000, peer=count(usual=1000, long=10_000))
+        )
         figures.show()
         (ratio,) = (r["value"] for r in figures.ratios if r["name"].startswith("time a key"))
         self.assertLess(ratio, 2)
@@ -72,9 +75,13 @@ class Rewrap(Case):
     def test_all_keys(self):
         done, made = self.rewrap("--provider", "local:new")
         self.check(made, self.vault.docs)
-        self.assertEqual((22, 22, 22, 0), tuple(done.report["keys"][k] for k in ("read", "rewrapped", "proven", "failed")))
-        self.assertEqual([("local:new", 1), ("local:old", 21)],
-                         sorted((c["from"], c["rewrapped"]) for c in done.report["keys"]["cmks"]))
+        self.assertEqual(
+            (22, 22, 22, 0), tuple(done.report["keys"][k] for k in ("read", "rewrapped", "proven", "failed"))
+        )
+        self.assertEqual(
+            [("local:new", 1), ("local:old", 21)],
+            sorted((c["from"], c["rewrapped"]) for c in done.report["keys"]["cmks"]),
+        )
         self.assertEqual(self.vault.raw(), self.path("keyvault.bson").read_bytes())
         with Judge(made.values(), self.vault.providers()) as judge:
             for name in made:
@@ -88,10 +95,16 @@ class Rewrap(Case):
             self.assertEqual(b.fields(self.vault.docs[name])["masterKey"], b.fields(doc)["masterKey"])
 
     def test_filters(self):
-        queries = [({"keyAltNames": "key 3"}, {"key 3"}), ({"keyAltNames": {"$in": ["key 1", "young"]}}, {"key 1", "young"}),
-                   ({"masterKey.provider": "local:new"}, {"already"}), ({"keyAltNames": "none"}, set()),
-                   ({"_id": {"$binary": {"base64": base64.b64encode(self.vault.ids["key 9"]).decode(), "subType": "04"}}},
-                    {"key 9"})]
+        queries = [
+            ({"keyAltNames": "key 3"}, {"key 3"}),
+            ({"keyAltNames": {"$in": ["key 1", "young"]}}, {"key 1", "young"}),
+            ({"masterKey.provider": "local:new"}, {"already"}),
+            ({"keyAltNames": "none"}, set()),
+            (
+                {"_id": {"$binary": {"base64": base64.b64encode(self.vault.ids["key 9"]).decode(), "subType": "04"}}},
+                {"key 9"},
+            ),
+        ]
         for i, (query, wanted) in enumerate(queries):
             with self.subTest(query):
                 done, made = self.rewrap("--provider", "local:new", "--filter", json.dumps(query), to=f"out{i}")
@@ -110,13 +123,19 @@ class Rewrap(Case):
         self.assertEqual(before, sorted(p.name for p in self.folder.iterdir()))
         real, _ = self.rewrap("--provider", "local:new")
         self.assertEqual(dry.report["keys"]["matched"], real.report["keys"]["rewrapped"])
-        self.assertEqual([(c["from"], c["to"], c["matched"]) for c in dry.report["keys"]["cmks"]],
-                         [(c["from"], c["to"], c["rewrapped"]) for c in real.report["keys"]["cmks"]])
+        self.assertEqual(
+            [(c["from"], c["to"], c["matched"]) for c in dry.report["keys"]["cmks"]],
+            [(c["from"], c["to"], c["rewrapped"]) for c in real.report["keys"]["cmks"]],
+        )
 
     def test_keys_that_do_not_open_stay_and_are_listed(self):
-        self.vault.docs["key 4"] = self.changed(self.vault.docs["key 4"], keyMaterial=(b.BINARY, b.binary(bytes(160))))
-        self.vault.docs["key 5"] = self.changed(self.vault.docs["key 5"], keyMaterial=(
-            b.BINARY, b.binary(seal(self.vault.masters["local:old"], bytes(95)))))  # a DEK of 95 bytes: 160 when sealed
+        self.vault.docs["key 4"] = self.changed(
+            self.vault.docs["key 4"], keyMaterial=(b.BINARY, b.binary(bytes(160)))
+        )
+        self.vault.docs["key 5"] = self.changed(
+            self.vault.docs["key 5"],
+            keyMaterial=(b.BINARY, b.binary(seal(self.vault.masters["local:old"], bytes(95)))),
+        )  # a DEK of 95 bytes: 160 when sealed
         self.vault.write(self.folder)
         done, made = self.rewrap("--provider", "local:new", exit=1)
         self.check(made, set(self.vault.docs) - {"key 4", "key 5"})
@@ -151,7 +170,15 @@ class Rewrap(Case):
         made = b.split(self.path("out/encryption/__keyVault.bson").read_bytes())
         self.check(dict(zip(self.vault.docs, made, strict=True)), self.vault.docs)
         self.assertEqual(b.document(), self.path("out/encryption/other.bson").read_bytes())
-        self.refused("rewrap", *self.keys, "--key-vault-namespace", "a.b", "--to", "out2", says=("a.b", "--key-vault-namespace"))
+        self.refused(
+            "rewrap",
+            *self.keys,
+            "--key-vault-namespace",
+            "a.b",
+            "--to",
+            "out2",
+            says=("a.b", "--key-vault-namespace"),
+        )
 
     def test_refusals(self):
         rewrap = ["rewrap", *self.keys, "--to", "out"]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that are stopped, or stopped by the world, and what the same command does then."""
+
 import json
 import os
 import resource
@@ -22,8 +23,18 @@ class Stops(Case):
         self.keyturn("sample", "--to", "demo", "--documents", DOCUMENTS, "--keys", 10)
         self.config = ["--config", self.path("demo/keyturn.json")]
         self.source = self.path("demo/dump/shop/customers.bson")
-        self.job = ["encrypt", *self.config, "--from", self.source, "--to", self.path("out"), "--backend", "scalar",
-                    "--threads", 1]
+        self.job = [
+            "encrypt",
+            *self.config,
+            "--from",
+            self.source,
+            "--to",
+            self.path("out"),
+            "--backend",
+            "scalar",
+            "--threads",
+            1,
+        ]
 
     def begin(self, *more, wants="a checkpoint", **options):
         """Slows the job down until it has left a checkpoint; the caller ends it."""
@@ -84,10 +95,12 @@ class Stops(Case):
         del schema[NS]["properties"]["phone"]
         self.path("other.json").write_text(json.dumps(schema))
         base = ["encrypt", *self.config, "--to", "out"]
-        others = {"schema": [*base, "--from", self.source, "--schema-map", "other.json"],
-                  "input": [*base, "--from", "same.bson", "--ns-include", NS],
-                  "option": [*base, "--from", self.source, "--on-unencryptable", "leave"],
-                  "command": ["decrypt", *self.config, "--to", "out", "--from", self.source]}
+        others = {
+            "schema": [*base, "--from", self.source, "--schema-map", "other.json"],
+            "input": [*base, "--from", "same.bson", "--ns-include", NS],
+            "option": [*base, "--from", self.source, "--on-unencryptable", "leave"],
+            "command": ["decrypt", *self.config, "--to", "out", "--from", self.source],
+        }
         for name, args in others.items():
             with self.subTest(name):
                 done = self.keyturn(*args, exit=2)
@@ -145,6 +158,7 @@ class Stops(Case):
         def limit():
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
         done = self.keyturn(*self.job, exit=4, preexec_fn=limit)
         self.assertIn("out.part", done.text)
         self.assertFalse(self.path("out").exists())
@@ -167,8 +181,12 @@ class Stops(Case):
         self.assertEqual(["out"], os.listdir(room))
 
     def test_a_pipe_whose_reader_goes(self):
-        job = subprocess.Popen([PROGRAM, "encrypt", *map(str, self.config), "--from", self.source, "--to", "-"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder)
+        job = subprocess.Popen(
+            [PROGRAM, "encrypt", *map(str, self.config), "--from", self.source, "--to", "-"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+        )
         job.stdout.read(1000)
         job.stdout.close()
         self.assertEqual(4, job.wait(TIMEOUT))
@@ -180,7 +198,7 @@ class Stops(Case):
     def test_a_pipe_that_ends_in_a_document(self):
         raw = self.source.read_bytes()
         self.job[self.job.index("--from") + 1] = "-"
-        done = self.keyturn(*self.job, stdin=raw[:len(raw) // 2], exit=4)
+        done = self.keyturn(*self.job, stdin=raw[: len(raw) // 2], exit=4)
         self.assertIn(NS, done.text)
         self.assertFalse(self.path("out").exists())
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A key vault, its providers and schemas, made by Python: keys are wrapped and opened here by an implementation of its
 own (MongoDB's AEAD_AES_256_CBC_HMAC_SHA_512: draft-mcgrew-aead-aes-cbc-hmac-sha2-05 with a 32-byte tag)."""
+
 import base64
 import hashlib
 import hmac
@@ -53,10 +54,15 @@ class Vault:
     def add(self, name, provider="local:old", **fields):
         key_id, dek = uuid.uuid4().bytes, os.urandom(96)
         self.ids[name], self.deks[name] = key_id, dek
-        doc = {"_id": Binary(key_id, 4), "keyMaterial": seal(self.masters[provider], dek),
-               "creationDate": bson.datetime_ms.DatetimeMS(EPOCH_2020),
-               "updateDate": bson.datetime_ms.DatetimeMS(EPOCH_2020), "status": 0,
-               "masterKey": {"provider": provider}, "keyAltNames": [name]}
+        doc = {
+            "_id": Binary(key_id, 4),
+            "keyMaterial": seal(self.masters[provider], dek),
+            "creationDate": bson.datetime_ms.DatetimeMS(EPOCH_2020),
+            "updateDate": bson.datetime_ms.DatetimeMS(EPOCH_2020),
+            "status": 0,
+            "masterKey": {"provider": provider},
+            "keyAltNames": [name],
+        }
         doc.update(fields)
         self.docs[name] = bson.encode(doc)
         return key_id
@@ -75,8 +81,10 @@ class Vault:
 
     def rule(self, name, deterministic=False, types=None):
         """The encrypt rule of a field under that key."""
-        rule = {"keyId": [{"$binary": {"base64": base64.b64encode(self.ids[name]).decode(), "subType": "04"}}],
-                "algorithm": ALGORITHM + ("Deterministic" if deterministic else "Random")}
+        rule = {
+            "keyId": [{"$binary": {"base64": base64.b64encode(self.ids[name]).decode(), "subType": "04"}}],
+            "algorithm": ALGORITHM + ("Deterministic" if deterministic else "Random"),
+        }
         if types:
             rule["bsonType"] = types
         return {"encrypt": rule}
