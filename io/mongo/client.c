@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "io/mongo/fault.h"
 
@@ -72,59 +73,84 @@ int kt_mongo_version(const struct kt_mongo *mongo)
     return mongo->version;
 }
 
+/* A command outside of transactions is sent again after what a failover brings: all of ours may be. */
+#define TRIES 12
+
+static bool try_again(const struct kt_fault *fault, int tried)
+{
+    if (!fault->passing || fault->selection || tried + 1 >= TRIES)
+        return false;
+    nanosleep(&(struct timespec){.tv_sec = tried / 4, .tv_nsec = 50000000L << (tried % 4)}, NULL);
+    return true;
+}
+
+static const char *name_of(const bson_t *command)
+{
+    bson_iter_t iter;
+    return bson_iter_init(&iter, command) && bson_iter_next(&iter) ? bson_iter_key(&iter) : "a command";
+}
+
 enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_t *command,
                              const bson_t *opts, bson_t *reply, struct kt_error *err)
 {
-    bson_error_t error = {0};
     struct kt_fault fault;
-    char doing[80];
-    mongoc_client_t *client = kt_mongo_borrow(mongo);
-    bool ok = mongoc_client_read_command_with_opts(client, db, command, NULL, opts, reply, &error);
-    kt_mongo_give_back(mongo, client);
-    if (ok)
-        return KT_OK;
-    bson_iter_t iter;
-    kt_fault_read(&fault, reply, &error);
-    bool named = bson_iter_init(&iter, command) && bson_iter_next(&iter);
-    snprintf(doing, sizeof doing, "%s", named ? bson_iter_key(&iter) : "a command");
-    return kt_fault_fail(&fault, mongo->name, doing, false, err);
+    for (int tried = 0;; tried++) {
+        bson_error_t error = {0};
+        mongoc_client_t *client = kt_mongo_borrow(mongo);
+        bool ok = mongoc_client_read_command_with_opts(client, db, command, NULL, opts, reply, &error);
+        kt_mongo_give_back(mongo, client);
+        if (ok)
+            return KT_OK;
+        kt_fault_read(&fault, reply, &error);
+        if (!try_again(&fault, tried))
+            return kt_fault_fail(&fault, mongo->name, name_of(command), false, err);
+        bson_destroy(reply);
+    }
 }
 
 enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson_t *command, bson_t *reply,
                               int *code, struct kt_error *err)
 {
-    bson_error_t error = {0};
     struct kt_fault fault;
     bson_t opts = BSON_INITIALIZER, concern;
-    mongoc_client_t *client = kt_mongo_borrow(mongo);
+    bool ok = false;
     bson_append_document_begin(&opts, "writeConcern", -1, &concern);
     BSON_APPEND_UTF8(&concern, "w", "majority");
     bson_append_document_end(&opts, &concern);
-    bool ok = mongoc_client_write_command_with_opts(client, db, command, &opts, reply, &error);
-    kt_mongo_give_back(mongo, client);
+    for (int tried = 0;; tried++) {
+        bson_error_t error = {0};
+        mongoc_client_t *client = kt_mongo_borrow(mongo);
+        ok = mongoc_client_write_command_with_opts(client, db, command, &opts, reply, &error);
+        kt_mongo_give_back(mongo, client);
+        kt_fault_read(&fault, reply, ok ? NULL : &error);
+        ok = ok && !fault.code;
+        if (ok || !try_again(&fault, tried))
+            break;
+        bson_destroy(reply);
+    }
     bson_destroy(&opts);
-    kt_fault_read(&fault, reply, ok ? NULL : &error);
     if (code)
         *code = fault.code;
-    if (ok && !fault.code)
-        return KT_OK;
-    bson_iter_t iter;
-    bool named = bson_iter_init(&iter, command) && bson_iter_next(&iter);
-    return kt_fault_fail(&fault, mongo->name, named ? bson_iter_key(&iter) : "a command", false, err);
+    return ok ? KT_OK : kt_fault_fail(&fault, mongo->name, name_of(command), false, err);
 }
 
+/* *fresh: nothing was handed on, so the same may be asked again. */
 static enum kt_status drain(struct kt_mongo *mongo, mongoc_cursor_t *cursor, const char *doing,
-                            kt_each_fn each, void *context, struct kt_error *err)
+                            kt_each_fn each, void *context, struct kt_fault *fault, bool *fresh,
+                            struct kt_error *err)
 {
     const bson_t *doc, *reply = NULL;
     bson_error_t error = {0};
-    struct kt_fault fault;
     enum kt_status status = KT_OK;
-    while (status == KT_OK && mongoc_cursor_next(cursor, &doc))
+    *fresh = true;
+    *fault = (struct kt_fault){0};
+    while (status == KT_OK && mongoc_cursor_next(cursor, &doc)) {
+        *fresh = false;
         status = each(context, doc, err);
+    }
     if (status == KT_OK && mongoc_cursor_error_document(cursor, &error, &reply)) {
-        kt_fault_read(&fault, reply, &error);
-        status = kt_fault_fail(&fault, mongo->name, doing, false, err);
+        kt_fault_read(fault, reply, &error);
+        status = kt_fault_fail(fault, mongo->name, doing, false, err);
     }
     mongoc_cursor_destroy(cursor);
     return status;
@@ -155,11 +181,18 @@ static enum kt_status run_cursor(struct kt_mongo *mongo, const char *ns, const b
         kt_mongo_give_back(mongo, client);
         return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
     }
-    mongoc_cursor_t *cursor = aggregate
-                                  ? mongoc_collection_aggregate(coll, MONGOC_QUERY_NONE, what, opts, NULL)
-                                  : mongoc_collection_find_with_opts(coll, what, opts, NULL);
+    struct kt_fault fault;
+    enum kt_status status;
+    bool fresh;
     snprintf(doing, sizeof doing, "reading %s", ns);
-    enum kt_status status = drain(mongo, cursor, doing, each, context, err);
+    for (int tried = 0;; tried++) {
+        mongoc_cursor_t *cursor = aggregate
+                                      ? mongoc_collection_aggregate(coll, MONGOC_QUERY_NONE, what, opts, NULL)
+                                      : mongoc_collection_find_with_opts(coll, what, opts, NULL);
+        status = drain(mongo, cursor, doing, each, context, &fault, &fresh, err);
+        if (status == KT_OK || !fresh || !try_again(&fault, tried))
+            break;
+    }
     mongoc_collection_destroy(coll);
     kt_mongo_give_back(mongo, client);
     return status;
@@ -183,7 +216,9 @@ enum kt_status kt_mongo_aggregate_db(struct kt_mongo *mongo, const char *db, con
     mongoc_client_t *client = kt_mongo_borrow(mongo);
     mongoc_database_t *database = mongoc_client_get_database(client, db);
     mongoc_cursor_t *cursor = mongoc_database_aggregate(database, pipeline, NULL, NULL);
-    enum kt_status status = drain(mongo, cursor, "an aggregation", each, context, err);
+    struct kt_fault fault;
+    bool fresh;
+    enum kt_status status = drain(mongo, cursor, "an aggregation", each, context, &fault, &fresh, err);
     mongoc_database_destroy(database);
     kt_mongo_give_back(mongo, client);
     return status;

@@ -37,6 +37,18 @@ static void read_write_concern_error(struct kt_fault *fault, const bson_t *reply
     }
 }
 
+/* What a server says while its set elects another primary, shuts down, or holds a lock for a while. Source:
+ * MongoDB specifications, retryable writes. */
+static bool is_passing_code(int code)
+{
+    static const int codes[] = {6, 7, 24, 46, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        if (codes[i] == code)
+            return true;
+    }
+    return false;
+}
+
 void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error_t *error)
 {
     bson_iter_t iter;
@@ -50,6 +62,7 @@ void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error
         if (error->domain == MONGOC_ERROR_CLIENT && error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE)
             fault->code = KT_CODE_AUTHENTICATION_FAILED;
     }
+    fault->passing = fault->network || is_passing_code(fault->code);
     if (!reply)
         return;
     if (bson_iter_init_find(&iter, reply, "codeName") && BSON_ITER_HOLDS_UTF8(&iter))
@@ -58,6 +71,7 @@ void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error
         fault->code = (int)bson_iter_as_int64(&iter);
     read_write_error(fault, reply);
     read_write_concern_error(fault, reply);
+    fault->passing = fault->network || is_passing_code(fault->code);
     fault->transient = mongoc_error_has_label(reply, "TransientTransactionError");
     fault->unknown = mongoc_error_has_label(reply, "UnknownTransactionCommitResult");
 }
@@ -82,7 +96,10 @@ enum kt_status kt_fault_fail(const struct kt_fault *fault, const char *server, c
     if (quiet && !fault->network)
         return kt_fail(err, status, "%s: %s: the server refuses: error %d%s%s", server, doing, fault->code,
                        *fault->name ? " " : "", fault->name);
-    return kt_fail(err, status, "%s: %s: %s", server, doing, fault->message);
+    if (fault->network)
+        return kt_fail(err, status, "%s: %s: %s", server, doing, fault->message);
+    return kt_fail(err, status, "%s: %s: the server refuses: error %d%s%s: %s", server, doing, fault->code,
+                   *fault->name ? " " : "", fault->name, fault->message);
 }
 
 const char *kt_fault_reason(const struct kt_fault *fault, char *out, size_t nbytes)

@@ -33,6 +33,7 @@ struct kt_fault {
     bool transient;    /* label TransientTransactionError: aborted, may be done again */
     bool unknown;      /* label UnknownTransactionCommitResult: commit must be asked again */
     bool network;      /* no answer */
+    bool passing;      /* no answer, or one that a failover gives: the same command may succeed soon */
     bool selection;    /* no server was found for as long as the connection string lets one wait */
     long index;        /* statement that a write error names; -1: none */
     char message[504]; /* may quote values: only for commands that carry none */

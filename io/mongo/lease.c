@@ -221,6 +221,11 @@ static enum kt_status try_once(struct kt_mongo *mongo, const struct kt_lease_nam
 {
     *ours = false;
     enum kt_status status = look(mongo, name, holder, err);
+    /* The answer to an earlier try may have been lost. */
+    if (status == KT_OK && holder->found && memcmp(holder->owner.id, owner->id, sizeof owner->id) == 0) {
+        *ours = true;
+        return KT_OK;
+    }
     if (status != KT_OK || (holder->found && !holder->expired && !kt_owner_is_dead(&holder->owner, owner)))
         return status;
     /* Nothing that its lanes have open may come in behind what we are going to read. */

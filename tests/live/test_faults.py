@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from live import LONG, SANITIZED, LiveCase, count, plain_docs
 from servers import Alone, Set
 
-DOCUMENTS = count(4000, 100000, 1000)
+DOCUMENTS = count(2000, 100000, 600)
 
 
 class OnThree(LiveCase):
@@ -23,18 +23,12 @@ class OnThree(LiveCase):
         self.URI = self.servers.uri
         super().setUp()
 
-    def pause_for(self, seconds=0.4):
-        time.sleep(seconds)
-
 
 class Faults(OnThree):
     def setUp(self):
         super().setUp()
         self.plain = plain_docs(DOCUMENTS)
         self.insert(self.plain)
-
-    def fail(self, *args, **options):
-        return super().fail(*args, **options)
 
     def fail_point(self, mode, **data):
         self.client.admin.command({"configureFailPoint": "failCommand", "mode": mode,
@@ -88,7 +82,7 @@ class Faults(OnThree):
     def test_a_right_that_is_taken_away(self):
         self.fail_point("alwaysOn", failCommands=["update"], errorCode=13)
         done = self.run_job("encrypt", exit=4)
-        self.assertIn("13", done.text)
+        self.assertIn("error 13", done.text)
         self.off()
         self.compare(self.run_job("encrypt"))
 
