@@ -11,6 +11,14 @@ function(kt_test_program target)
   target_link_libraries(${target} PRIVATE kt_test_support ${F_LINKS})
 endfunction()
 
+# What the presets tsan and fuzz build.
+function(kt_gather all target)
+  if(NOT TARGET ${all})
+    add_custom_target(${all})
+  endif()
+  add_dependencies(${all} ${target})
+endfunction()
+
 # kt_test(NAME SOURCES ... LINKS ...): one Criterion program for a folder's tests. Left out of builds with
 # ThreadSanitizer, under which Criterion does not start.
 function(kt_test name)
@@ -26,6 +34,7 @@ endfunction()
 # ThreadSanitizer must see. Exit status 0 passed, 77 skipped, anything else failed.
 function(kt_plain_test name)
   kt_test_program(plain_${name} ${ARGN})
+  kt_gather(plain_tests plain_${name})
   add_test(NAME ${name} COMMAND plain_${name})
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
 endfunction()
@@ -63,4 +72,5 @@ endfunction()
 function(kt_fuzz name)
   kt_test_program(fuzz_${name} ${ARGN})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  kt_gather(fuzz_targets fuzz_${name})
 endfunction()
