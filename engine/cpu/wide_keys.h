@@ -5,24 +5,27 @@
 
 #include "engine/cpu/wide_batch.h"
 
-/* The midstates of one of the four pads of up to WIDE_LANES keys. from: the HMAC key's place in a DEK;
- * offset: the midstate's place in struct kt_key. */
-static inline void prepare_midstates(struct wide_state *s, const uint8_t *deks, struct kt_key *const *keys,
-                                     size_t n, size_t from, uint8_t pad, size_t offset)
+/* The midstates of up to WIDE_LANES HMAC keys of 32 bytes under one pad. hmac_keys: the first, KT_DEK_NBYTES
+ * before the next; offset: the midstate's place in struct kt_key. */
+static inline void prepare_midstates(struct wide_state *s, const uint8_t *hmac_keys,
+                                     struct kt_key *const *keys, size_t n, uint8_t pad, size_t offset)
 {
-    const uint8_t *rows[WIDE_LANES];
+    const uint64_t pads = pad * (uint64_t)0x0101010101010101;
     uint64_t *midstates[WIDE_LANES];
+    for (size_t j = 4; j < 16; j++)
+        for (size_t i = 0; i < WIDE_LANES; i += V_LANES)
+            V_STORE(&s->sha.w[j][i], V_SET1(pads));
     for (size_t i = 0; i < WIDE_LANES; i++) {
-        const uint8_t *key = deks + KT_DEK_NBYTES * (i < n ? i : 0) + from;
-        uint8_t *row = s->rows[i] + ROW_START;
-        memset(row, pad, KT_SHA512_BLOCK);
-        for (int j = 0; j < 32; j++)
-            row[j] = pad ^ key[j];
-        rows[i] = row;
-        midstates[i] = (uint64_t *)(void *)((uint8_t *)keys[i < n ? i : 0] + offset);
+        size_t k = i < n ? i : 0;
+        for (size_t j = 0; j < 4; j++) {
+            uint64_t word;
+            memcpy(&word, hmac_keys + KT_DEK_NBYTES * k + 8 * j, sizeof word);
+            s->sha.w[j][i] = big_endian(word) ^ pads;
+        }
+        midstates[i] = (uint64_t *)(void *)((uint8_t *)keys[k] + offset);
         s->sha.active[i] = 1;
     }
-    lanes_compress(&s->sha, s->hash[0], s->inner, rows, 0);
+    lanes_compress(&s->sha, s->hash[0], s->inner, NULL, 0);
     lanes_scatter(midstates, s->hash[0]);
 }
 
@@ -30,15 +33,13 @@ static void wide_prepare(void *state, const uint8_t *deks, struct kt_key *const 
 {
     struct wide_state *s = state;
     lanes_fill(s->inner, kt_sha512_initial);
-    s->used_rows = WIDE_LANES;
-    s->used_to = ROW_START + KT_SHA512_BLOCK;
     for (size_t at = 0; at < n; at += WIDE_LANES) {
         size_t count = n - at < WIDE_LANES ? n - at : WIDE_LANES;
         const uint8_t *dek = deks + KT_DEK_NBYTES * at;
-        prepare_midstates(s, dek, keys + at, count, 0, 0x36, offsetof(struct kt_key, mac_inner));
-        prepare_midstates(s, dek, keys + at, count, 0, 0x5c, offsetof(struct kt_key, mac_outer));
-        prepare_midstates(s, dek, keys + at, count, 64, 0x36, offsetof(struct kt_key, iv_inner));
-        prepare_midstates(s, dek, keys + at, count, 64, 0x5c, offsetof(struct kt_key, iv_outer));
+        prepare_midstates(s, dek, keys + at, count, 0x36, offsetof(struct kt_key, mac_inner));
+        prepare_midstates(s, dek, keys + at, count, 0x5c, offsetof(struct kt_key, mac_outer));
+        prepare_midstates(s, dek + 64, keys + at, count, 0x36, offsetof(struct kt_key, iv_inner));
+        prepare_midstates(s, dek + 64, keys + at, count, 0x5c, offsetof(struct kt_key, iv_outer));
         for (size_t i = at; i < at + count; i++) {
             memset(keys[i]->enc_end, 0, sizeof keys[i]->enc_end);
             memset(keys[i]->dec_end, 0, sizeof keys[i]->dec_end);
