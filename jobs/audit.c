@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "io/mongo/client.h"
 
 static enum kt_status open_providers(struct kt_audit *audit, struct kt_error *err)
 {
@@ -141,7 +142,13 @@ enum kt_status kt_audit_run(struct kt_audit **out, const struct kt_audit_options
     audit->result.now_ms = kt_clock_utc_ms();
     if (!audit->options.key_vault_namespace)
         audit->options.key_vault_namespace = "encryption.__keyVault";
-    enum kt_status status = open_providers(audit, err);
+    enum kt_status status = KT_OK;
+    if (options->from && kt_mongo_is_uri(options->from))
+        status = kt_fail(err, KT_E_USAGE,
+                         "status looks for unused DEKs in a dump; take one with mongodump and name it "
+                         "with --from");
+    if (status == KT_OK)
+        status = open_providers(audit, err);
     if (status == KT_OK)
         status = normalise_asked(audit, err);
     if (status == KT_OK)
