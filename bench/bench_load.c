@@ -82,25 +82,63 @@ static void lay_out(struct bench_load *l, uint64_t *seed)
     l->out_nbytes = out;
 }
 
+/* Plaintexts are BSON binary values and AADs those of stored values, so that any CSFLE implementation takes
+ * them. */
+static void frame_value(uint8_t *p, uint32_t nbytes)
+{
+    if (nbytes < 5)
+        return;
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)((nbytes - 5) >> (8 * i));
+    p[4] = 0;
+}
+
+static void frame_aad(uint8_t *sealed, const struct kt_msg *m)
+{
+    if (m->aad_nbytes != KT_AAD_NBYTES)
+        return;
+    sealed[-18] = m->mode == KT_MODE_DETERMINISTIC ? 1 : 2;
+    bench_key_uuid(m->key, sealed - 17);
+    sealed[-1] = 5;
+}
+
+void bench_key_uuid(uint32_t key, uint8_t uuid[16])
+{
+    memset(uuid, 0x42, 16);
+    for (int i = 0; i < 4; i++)
+        uuid[i] = (uint8_t)(key >> (8 * i));
+}
+
+/* A plaintext length that the sealed one allows; of mixes none that is too short for a value. */
+static uint32_t opened_length(const struct bench_load *l, const struct kt_msg *m, uint64_t *seed)
+{
+    if (l->op == BENCH_REWRAP)
+        return KT_DEK_NBYTES;
+    if (l->size > 0)
+        return (uint32_t)l->size;
+    uint32_t nbytes = m->in_nbytes - 64 + (uint32_t)(next_random(seed) % 16);
+    return nbytes < 8 ? 8 : nbytes;
+}
+
 static void make_sealed_input(struct bench_load *l, uint64_t *seed)
 {
-    uint8_t *plain = malloc(l->in_nbytes + 1), *iv = l->expected;
+    uint8_t *plain = malloc(l->in_nbytes + 1);
     if (!plain)
         abort();
     fill(seed, plain, l->in_nbytes);
     for (size_t i = 0; i < l->count; i++) {
         const struct kt_msg *m = &l->msgs[i];
-        uint32_t nbytes = l->op == BENCH_REWRAP ? KT_DEK_NBYTES
-                          : l->size > 0         ? (uint32_t)l->size
-                                                : m->in_nbytes - 48 - 16 + (uint32_t)(next_random(seed) % 16);
+        uint32_t nbytes = opened_length(l, m, seed);
         uint8_t given[16];
         fill(seed, given, sizeof given);
+        if (l->op == BENCH_OPEN)
+            frame_value(plain + m->in, nbytes);
+        frame_aad(l->in + m->in, m);
         bench_reference_seal(l->deks[m->key], given, l->in + m->in - m->aad_nbytes, m->aad_nbytes,
                              plain + m->in, nbytes, l->in + m->in);
         if (l->op == BENCH_OPEN)
             memcpy(l->expected + m->out, plain + m->in, nbytes);
     }
-    (void)iv;
     free(plain);
 }
 
@@ -110,6 +148,9 @@ static void make_expected(struct bench_load *l)
     for (size_t i = 0; i < l->count; i++) {
         const struct kt_msg *m = &l->msgs[i];
         uint8_t *at = l->expected + m->out;
+        frame_value(l->in + m->in, m->in_nbytes);
+        frame_aad(l->out + m->out, m);
+        frame_aad(at, m);
         bench_reference_seal(l->deks[m->key], m->mode == KT_MODE_DETERMINISTIC ? NULL : at,
                              at - m->aad_nbytes, m->aad_nbytes, l->in + m->in, m->in_nbytes, at);
     }

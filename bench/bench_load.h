@@ -43,7 +43,10 @@ struct bench_load {
         aes_blocks; /* SHA-512 compressions and AES blocks of one pass, keys' set-up apart */
 };
 
-/* Random bytes everywhere, from the seed. keys: how many DEKs the messages share. NULL when memory runs out.
+/* The UUID of the key with this index, as AADs carry it. */
+void bench_key_uuid(uint32_t key, uint8_t uuid[16]);
+
+/* Random bytes, from the seed. keys: how many DEKs the messages share. NULL when memory runs out.
  */
 struct bench_load *bench_load_new(enum bench_op op, int size, size_t count, size_t keys, uint64_t seed);
 void bench_load_free(struct bench_load *load);

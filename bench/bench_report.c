@@ -105,7 +105,7 @@ void bench_print_row(FILE *out, const struct bench_row *row, const struct bench_
 void bench_print_fit(FILE *out, const struct bench_row *rows, size_t rows_count,
                      const struct bench_peer *peers, size_t count)
 {
-    fprintf(out, "\nseal with one thread, fitted from 16 to 1,024 bytes:\n");
+    bool any = false;
     for (size_t i = 0; i < count; i++) {
         double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
         for (size_t k = 0; k < rows_count; k++) {
@@ -118,6 +118,9 @@ void bench_print_fit(FILE *out, const struct bench_row *rows, size_t rows_count,
         }
         if (n < 2)
             continue;
+        if (!any)
+            fprintf(out, "\nseal with one thread, fitted from 16 to 1,024 bytes:\n");
+        any = true;
         double slope = (n * sxy - sx * sy) / (n * sxx - sx * sx);
         fprintf(out, "  %-10s %7.1f ns a message + %6.3f ns a byte\n", peers[i].name, (sy - slope * sx) / n,
                 slope);
