@@ -55,16 +55,17 @@ function(kt_python_test name)
     string(REGEX REPLACE "test_(.*)\\.py" "${name}-\\1" test ${file})
     add_test(NAME ${test} COMMAND ${python} ${CMAKE_SOURCE_DIR}/tests/support/run_unittest.py
                                   --tap ${CMAKE_BINARY_DIR}/results/${test}.tap ${CMAKE_CURRENT_SOURCE_DIR} ${file})
-    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 COST 1
+                         ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
     if(ARGN STREQUAL "MONGOD")
       kt_test_on_mongod(${test})
     endif()
   endforeach()
 endfunction()
 
-# Fail points hold for a whole server, so the tests on the common mongod take turns.
+# Fail points hold for a whole server, so the tests on the common mongod take turns; that row begins first.
 function(kt_test_on_mongod name)
-  set_tests_properties(${name} PROPERTIES RESOURCE_LOCK mongod)
+  set_tests_properties(${name} PROPERTIES RESOURCE_LOCK mongod COST 2)
 endfunction()
 
 # kt_fuzz(NAME SOURCES ... LINKS ...): a libFuzzer target, run by scripts/fuzz.sh. Seeds, when there are any,
