@@ -250,6 +250,11 @@ void kt_job_stop(struct kt_job *job)
         kt_source_interrupt(job->source);
 }
 
+void kt_job_stop_waiting(struct kt_job *job)
+{
+    kt_kms_strategies_cancel(job->kms);
+}
+
 bool kt_job_pause(struct kt_job *job, bool pause)
 {
     return job->live ? atomic_exchange(&job->live->paused, pause) : false;

@@ -274,6 +274,12 @@ struct kt_strategies kt_kms_strategies_all(struct kt_kms_strategies *all)
     return (struct kt_strategies){.find = find, .context = all};
 }
 
+void kt_kms_strategies_cancel(struct kt_kms_strategies *all)
+{
+    if (all && all->loop)
+        kt_kms_cancel_all(all->loop);
+}
+
 bool kt_kms_strategies_stats(struct kt_kms_strategies *all, struct kt_kms_stats *stats)
 {
     if (!all->loop)

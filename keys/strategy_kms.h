@@ -19,6 +19,10 @@ KT_MUST_USE enum kt_status kt_kms_strategies_new(struct kt_kms_strategies **stra
 void kt_kms_strategies_stop(struct kt_kms_strategies *strategies);
 void kt_kms_strategies_free(struct kt_kms_strategies *strategies);
 
+/* Ends all calls that have no answer yet, with KT_E_STOPPED; later ones are made. Any thread; NULL is
+ * accepted. */
+void kt_kms_strategies_cancel(struct kt_kms_strategies *strategies);
+
 /* For a job: local providers get the local strategy. */
 struct kt_strategies kt_kms_strategies_all(struct kt_kms_strategies *strategies);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tools/ending.h"
 #include "tools/format.h"
 #include "tools/json_out.h"
@@ -17,6 +18,10 @@
 #define HALT_LOOKS 3000
 
 /* A terminal is drawn five times a second; a log gets a line each 10 s. */
+/* How long a job that is asked to stop may wait for answers of a KMS. */
+#define STOP_PATIENCE_NS 5000000000u
+
+static const struct timespec stop_pause = {0, 500000000};
 static const struct timespec terminal_pause = {0, 200000000}, log_pause = {10, 0};
 
 /* Documents a second and seconds left of this run; 0 when nothing can be said yet. */
@@ -154,10 +159,15 @@ static void *watch_main(void *context)
 {
     struct kt_watch *watch = context;
     const struct timespec *pause = watch->screen->terminal ? &terminal_pause : &log_pause;
+    uint64_t stopping_ns = 0;
     while (!atomic_load(&watch->done)) {
-        int sig = sigtimedwait(&watch->signals, NULL, pause);
+        int sig = sigtimedwait(&watch->signals, NULL, watch->stops ? &stop_pause : pause);
         if (atomic_load(&watch->done))
             break;
+        if (watch->stops && stopping_ns == 0)
+            stopping_ns = kt_clock_ns();
+        else if (watch->stops && kt_clock_ns() - stopping_ns > STOP_PATIENCE_NS)
+            kt_job_stop_waiting(atomic_load(&watch->job));
         if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
             stop(watch);
         else if (sig == SIGUSR2 && atomic_load(&watch->job))

@@ -194,6 +194,11 @@ KT_API bool kt_job_kms_plan(const struct kt_job *job, struct kt_kms_plan *plan);
  * any thread. */
 KT_API void kt_job_stop(struct kt_job *job);
 
+/* After kt_job_stop: ends the requests to a KMS that have no answer yet, so that nothing waits for one that
+ * is away; what they were for is left to the next run. Once is not enough: answers that came may lead to
+ * further requests. Any thread, not from a signal handler. */
+KT_API void kt_job_stop_waiting(struct kt_job *job);
+
 /* A job on a server rests between two transactions until it is told to go on. Returns what was asked for
  * before. Async-signal-safe; any thread. */
 KT_API bool kt_job_pause(struct kt_job *job, bool pause);
