@@ -44,6 +44,15 @@ static inline bool kt_span_equal(struct kt_span a, struct kt_span b)
     return a.nbytes == b.nbytes && (a.nbytes == 0 || memcmp(a.data, b.data, a.nbytes) == 0);
 }
 
+/* FNV-1a with its halves folded: for tables of names; two texts may share one. */
+static inline uint64_t kt_span_hash(struct kt_span span)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < span.nbytes; i++)
+        hash = (hash ^ span.data[i]) * 0x100000001b3u;
+    return hash ^ hash >> 32;
+}
+
 static inline uint32_t kt_load_le32(const uint8_t *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;

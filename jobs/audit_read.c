@@ -2,33 +2,13 @@
 #include <bson/bson.h>
 #include <stdlib.h>
 
+#include "common/array.h"
 #include "csfle/walk.h"
 #include "io/mongo/client.h"
 #include "io/store.h"
 #include "jobs/audit.h"
 
 #define READ_NBYTES ((size_t)1 << 20)
-
-static bool grow(void **array, size_t *capacity, size_t count, size_t item_nbytes)
-{
-    if (count < *capacity)
-        return true;
-    size_t more = *capacity ? 2 * *capacity : 256;
-    void *grown = realloc(*array, more * item_nbytes);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = more;
-    return true;
-}
-
-static uint64_t hash_of(struct kt_span name)
-{
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < name.nbytes; i++)
-        hash = (hash ^ name.data[i]) * 0x100000001b3u;
-    return hash;
-}
 
 static bool is_versionless(const struct kt_key_doc *key)
 {
@@ -58,10 +38,10 @@ static enum kt_status count_names(struct kt_audit_reading *reading, const struct
     struct kt_span name;
     size_t at = 0, count = 0;
     for (; kt_key_doc_alt_name(key, &at, &name); count++) {
-        if (!grow((void **)&reading->names, &reading->names_capacity, reading->names_count,
-                  sizeof *reading->names))
+        if (kt_array_reserve(&reading->names, &reading->names_capacity, reading->names_count + 1,
+                             sizeof *reading->names) != KT_OK)
             return KT_E_NOMEM;
-        reading->names[reading->names_count++] = hash_of(name);
+        reading->names[reading->names_count++] = kt_span_hash(name);
     }
     reading->shown->unnamed += count == 0;
     return KT_OK;
@@ -101,7 +81,8 @@ static enum kt_status count_key(struct kt_audit *audit, struct kt_audit_reading 
     if (status != KT_OK)
         return status;
     if (reading->cmks.count > before) {
-        if (!grow((void **)&reading->ages, &reading->ages_capacity, before, sizeof *reading->ages))
+        if (kt_array_reserve(&reading->ages, &reading->ages_capacity, before + 1, sizeof *reading->ages) !=
+            KT_OK)
             return KT_E_NOMEM;
         reading->ages[before] = (struct kt_audit_cmk){.name = cmk->name};
         cmk->rank = before;
@@ -110,7 +91,8 @@ static enum kt_status count_key(struct kt_audit *audit, struct kt_audit_reading 
     reading->shown->deks++;
     reading->shown->asked += is_asked(audit, key->master_key);
     if (audit->options.from) {
-        if (!grow((void **)&reading->ids, &reading->ids_capacity, reading->ids_count, sizeof *reading->ids))
+        if (kt_array_reserve(&reading->ids, &reading->ids_capacity, reading->ids_count + 1,
+                             sizeof *reading->ids) != KT_OK)
             return KT_E_NOMEM;
         memcpy(reading->ids[reading->ids_count++], key->id, 16);
     }

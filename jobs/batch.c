@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/array.h"
 #include "common/secmem.h"
 
 /* Above this much a region is given back before the batch is used again: one huge document must not keep its
@@ -47,28 +48,12 @@ void kt_job_batch_clear(struct kt_job_batch *batch)
     batch->status = KT_OK;
 }
 
-/* Grows one array of a batch to hold count items; the others follow the same doubling. */
-static enum kt_status grow(void **array, size_t *capacity, size_t count, size_t item_nbytes)
-{
-    if (count <= *capacity)
-        return KT_OK;
-    size_t want = *capacity ? *capacity : 1024;
-    while (want < count)
-        want *= 2;
-    void *more = realloc(*array, want * item_nbytes);
-    if (!more)
-        return KT_E_NOMEM;
-    *array = more;
-    *capacity = want;
-    return KT_OK;
-}
-
 enum kt_status kt_job_batch_split(struct kt_job_batch *batch)
 {
     uint32_t at = 0, end = (uint32_t)batch->piece.nbytes;
     while (at < end) {
         enum kt_status status =
-            grow((void **)&batch->docs, &batch->docs_capacity, batch->docs_count + 1, sizeof *batch->docs);
+            kt_array_reserve(&batch->docs, &batch->docs_capacity, batch->docs_count + 1, sizeof *batch->docs);
         if (status != KT_OK)
             return status;
         uint32_t nbytes = kt_load_le32(batch->in.data + at);
@@ -82,8 +67,8 @@ enum kt_status kt_job_batch_add_handle(struct kt_job_batch *batch, uint32_t hand
 {
     if (batch->handles_count && batch->handles[batch->handles_count - 1] == handle)
         return KT_OK;
-    enum kt_status status = grow((void **)&batch->handles, &batch->handles_capacity, batch->handles_count + 1,
-                                 sizeof *batch->handles);
+    enum kt_status status = kt_array_reserve(&batch->handles, &batch->handles_capacity,
+                                             batch->handles_count + 1, sizeof *batch->handles);
     if (status == KT_OK)
         batch->handles[batch->handles_count++] = handle;
     return status;
@@ -92,8 +77,8 @@ enum kt_status kt_job_batch_add_handle(struct kt_job_batch *batch, uint32_t hand
 enum kt_status kt_job_batch_reserve_msgs(struct kt_job_batch *batch, size_t count)
 {
     size_t capacity = batch->msgs_capacity;
-    enum kt_status status = grow((void **)&batch->msg_ops, &capacity, count, sizeof *batch->msg_ops);
+    enum kt_status status = kt_array_reserve(&batch->msg_ops, &capacity, count, sizeof *batch->msg_ops);
     if (status == KT_OK)
-        status = grow((void **)&batch->msgs, &batch->msgs_capacity, count, sizeof *batch->msgs);
+        status = kt_array_reserve(&batch->msgs, &batch->msgs_capacity, count, sizeof *batch->msgs);
     return status;
 }

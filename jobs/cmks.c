@@ -2,17 +2,10 @@
 #include "jobs/cmks.h"
 
 #include <bson/bson.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t hash_of(struct kt_span bytes)
-{
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < bytes.nbytes; i++)
-        hash = (hash ^ bytes.data[i]) * 0x100000001b3u;
-    return hash ^ hash >> 32;
-}
+#include "common/latch.h"
 
 struct kt_span kt_cmk_stored(const struct kt_cmk *cmk)
 {
@@ -68,7 +61,7 @@ void kt_cmks_free(struct kt_cmks *cmks)
 /* The place of a masterKey, taken or free. */
 static size_t place_of(const struct kt_cmks *cmks, struct kt_span master_key)
 {
-    size_t at = hash_of(master_key) & cmks->places_mask;
+    size_t at = kt_span_hash(master_key) & cmks->places_mask;
     while (cmks->places[at] && !kt_span_equal(kt_cmk_stored(cmks->v[cmks->places[at] - 1]), master_key))
         at = (at + 1) & cmks->places_mask;
     return at;
@@ -129,39 +122,20 @@ enum kt_status kt_cmks_count(struct kt_cmks *cmks, const struct kt_key_doc *key,
     return status;
 }
 
-/* Answers that are waited for. */
-struct answers {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    size_t open;
-};
-
 static void batch_done(struct kt_wrap_batch *batch)
 {
-    struct answers *answers = batch->context;
-    pthread_mutex_lock(&answers->lock);
-    if (--answers->open == 0)
-        pthread_cond_signal(&answers->changed);
-    pthread_mutex_unlock(&answers->lock);
-}
-
-static void wait_for(struct answers *answers)
-{
-    pthread_mutex_lock(&answers->lock);
-    while (answers->open)
-        pthread_cond_wait(&answers->changed, &answers->lock);
-    pthread_mutex_unlock(&answers->lock);
+    kt_latch_down(batch->context);
 }
 
 enum kt_status kt_strategy_ask(const struct kt_cmk *cmk, kt_strategy_fn run, struct kt_engine *engine,
                                struct kt_wrap_item *items, size_t count)
 {
-    struct answers answers = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1};
+    struct kt_latch answers = KT_LATCH(1);
     struct kt_wrap_batch batch = {
         .items = items, .count = count, .provider = cmk->provider, .done = batch_done, .context = &answers};
     enum kt_status status = run(cmk->strategy, engine, &batch);
     if (status == KT_OK)
-        wait_for(&answers);
+        kt_latch_wait(&answers);
     return status;
 }
 
@@ -178,7 +152,7 @@ struct trial {
 /* One batch a CMK: they may be of different providers, and an answer that is slow holds nobody else up. */
 static void run_trial(struct trial *trial, size_t attempt, uint8_t *deks, struct kt_engine *engine)
 {
-    struct answers answers = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, trial->count};
+    struct kt_latch answers = KT_LATCH(trial->count);
     for (size_t i = 0; i < trial->count; i++) {
         struct kt_cmk *cmk = trial->cmks[i];
         const struct kt_buf *probe = &cmk->probe[attempt];
@@ -196,7 +170,7 @@ static void run_trial(struct trial *trial, size_t attempt, uint8_t *deks, struct
             batch_done(&trial->batches[i]);
         }
     }
-    wait_for(&answers);
+    kt_latch_wait(&answers);
     for (size_t i = 0; i < trial->count; i++) {
         const struct kt_wrap_item *item = &trial->items[i];
         trial->cmks[i]->tried = item->status;

@@ -3,6 +3,7 @@
  *   {update: COLL, ordered: true, updates: [{q: {_id: X}, u: {$set: {PATH: VALUE, ...}}}, ...]} */
 #include <stdlib.h>
 
+#include "common/array.h"
 #include "csfle/bson_type.h"
 #include "csfle/layout.h"
 #include "jobs/fields.h"
@@ -159,19 +160,6 @@ static uint32_t put_head(uint8_t *out, uint32_t at, const char *coll, uint32_t *
     return *list + 4;
 }
 
-static enum kt_status grow(void **array, size_t *capacity, size_t count, size_t item_nbytes)
-{
-    if (count <= *capacity)
-        return KT_OK;
-    size_t want = *capacity ? 2 * *capacity : 512;
-    void *more = realloc(*array, (want < count ? count : want) * item_nbytes);
-    if (!more)
-        return KT_E_NOMEM;
-    *array = more;
-    *capacity = want < count ? count : want;
-    return KT_OK;
-}
-
 /* The command that is being written. */
 struct writing {
     uint32_t at, begun, list, count;
@@ -180,8 +168,8 @@ struct writing {
 
 static enum kt_status open_command(struct kt_live_lane *lane, struct writing *w)
 {
-    enum kt_status status = grow((void **)&lane->commands, &lane->commands_capacity, lane->commands_count + 1,
-                                 sizeof *lane->commands);
+    enum kt_status status = kt_array_reserve(&lane->commands, &lane->commands_capacity,
+                                             lane->commands_count + 1, sizeof *lane->commands);
     if (status != KT_OK)
         return status;
     w->begun = w->at;
@@ -214,8 +202,8 @@ static enum kt_status add_statement(struct kt_live_lane *lane, const struct kt_l
         close_command(lane, w);
     enum kt_status status = w->open ? KT_OK : open_command(lane, w);
     if (status == KT_OK)
-        status = grow((void **)&lane->statement_docs, &lane->statements_capacity, lane->statements_count + 1,
-                      sizeof *lane->statement_docs);
+        status = kt_array_reserve(&lane->statement_docs, &lane->statements_capacity,
+                                  lane->statements_count + 1, sizeof *lane->statement_docs);
     if (status != KT_OK)
         return status;
     lane->statement_docs[lane->statements_count++] = d;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/latch.h"
+
 bool kt_ns_matches(const char *pattern, const char *ns)
 {
     const char *star = NULL, *resume = NULL;
@@ -205,33 +207,24 @@ static enum kt_status rule_handles(struct kt_job *job, struct kt_namespace *ns, 
 /* For the time before the workers: the caller waits. */
 struct wait {
     struct kt_key_waiter waiter;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool ready;
+    struct kt_latch latch;
 };
 
 static void wait_ready(struct kt_key_waiter *waiter)
 {
-    struct wait *wait = (struct wait *)waiter;
-    pthread_mutex_lock(&wait->lock);
-    wait->ready = true;
-    pthread_cond_signal(&wait->changed);
-    pthread_mutex_unlock(&wait->lock);
+    kt_latch_down(&((struct wait *)waiter)->latch);
 }
 
 static enum kt_status settle_now(struct kt_job *job, const uint32_t *handles, size_t count,
                                  struct kt_error *err)
 {
-    struct wait wait = {{.ready = wait_ready}, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    struct wait wait = {{.ready = wait_ready}, KT_LATCH(1)};
     bool settled = true;
     enum kt_status status =
         kt_key_table_settle(job->table, job->engine, handles, count, &wait.waiter, &settled, err);
     if (status != KT_OK || settled)
         return status;
-    pthread_mutex_lock(&wait.lock);
-    while (!wait.ready)
-        pthread_cond_wait(&wait.changed, &wait.lock);
-    pthread_mutex_unlock(&wait.lock);
+    kt_latch_wait(&wait.latch);
     return KT_OK;
 }
 

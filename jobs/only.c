@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
+
 /* A sorted array of {ns, type, value}; found by bisection. */
 struct item {
     struct kt_span ns, id;
@@ -59,14 +61,8 @@ static enum kt_status add(struct kt_only *only, const bson_t *line)
     if (!item.type || !bson_iter_init_find(&iter, line, "ns") || !BSON_ITER_HOLDS_UTF8(&iter))
         return KT_E_CONFIG;
     const char *ns = bson_iter_utf8(&iter, &nbytes);
-    if (only->count == only->capacity) {
-        size_t capacity = only->capacity ? 2 * only->capacity : 256;
-        struct item *items = realloc(only->items, capacity * sizeof *items);
-        if (!items)
-            return KT_E_NOMEM;
-        only->items = items;
-        only->capacity = capacity;
-    }
+    if (kt_array_reserve(&only->items, &only->capacity, only->count + 1, sizeof *only->items) != KT_OK)
+        return KT_E_NOMEM;
     if (!copy_span(&item.ns, ns, nbytes) || !copy_span(&item.id, id.data, id.nbytes)) {
         free_item(&item);
         return KT_E_NOMEM;

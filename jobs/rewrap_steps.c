@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/array.h"
 #include "jobs/only.h"
 #include "jobs/rewrap.h"
 
@@ -81,14 +82,8 @@ const struct kt_rewrap_key *kt_rewrap_batch_keys(const struct kt_job_batch *batc
 
 static enum kt_status add_key(struct kt_rewrap_batch *own, const struct kt_rewrap_key *key)
 {
-    if (own->count == own->capacity) {
-        size_t capacity = own->capacity ? 2 * own->capacity : 512;
-        struct kt_rewrap_key *keys = realloc(own->keys, capacity * sizeof *keys);
-        if (!keys)
-            return KT_E_NOMEM;
-        own->keys = keys;
-        own->capacity = capacity;
-    }
+    if (kt_array_reserve(&own->keys, &own->capacity, own->count + 1, sizeof *own->keys) != KT_OK)
+        return KT_E_NOMEM;
     own->keys[own->count++] = *key;
     return KT_OK;
 }
@@ -204,13 +199,9 @@ static enum kt_status add_group(struct kt_rewrap_batch *own, const struct kt_pro
     }
     if (own->items_count == first)
         return KT_OK;
-    if (own->groups_count == own->groups_capacity) {
-        struct group *more = realloc(own->groups, (own->groups_capacity + 8) * sizeof *more);
-        if (!more)
-            return KT_E_NOMEM;
-        own->groups = more;
-        own->groups_capacity += 8;
-    }
+    if (kt_array_reserve(&own->groups, &own->groups_capacity, own->groups_count + 1, sizeof *own->groups) !=
+        KT_OK)
+        return KT_E_NOMEM;
     struct kt_wrap_batch batch = {.items = own->items + first,
                                   .count = own->items_count - first,
                                   .provider = provider,

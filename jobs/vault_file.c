@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/region.h"
 #include "io/store.h"
 
@@ -49,29 +50,6 @@ static int compare_name(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* FNV-1a. Names that collide only cost a second read: each document found is compared with the name itself.
- */
-static uint64_t hash_of(struct kt_span name)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < name.nbytes; i++)
-        hash = (hash ^ name.data[i]) * 0x100000001b3u;
-    return hash;
-}
-
-static bool grow(void **array, size_t *capacity, size_t count, size_t item_nbytes)
-{
-    if (count < *capacity)
-        return true;
-    size_t more = *capacity ? 2 * *capacity : 1024;
-    void *grown = realloc(*array, more * item_nbytes);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = more;
-    return true;
-}
-
 static void fit(void **array, size_t *capacity, size_t count, size_t item_nbytes)
 {
     void *smaller = count ? realloc(*array, count * item_nbytes) : NULL;
@@ -85,15 +63,17 @@ static enum kt_status index_key(struct kt_vault_file *vault, const struct kt_key
 {
     struct kt_span name;
     size_t cursor = 0;
-    if (!grow((void **)&vault->ids, &vault->ids_capacity, vault->ids_count, sizeof *vault->ids))
+    if (kt_array_reserve(&vault->ids, &vault->ids_capacity, vault->ids_count + 1, sizeof *vault->ids) !=
+        KT_OK)
         return KT_E_NOMEM;
     struct by_id *entry = &vault->ids[vault->ids_count++];
     memcpy(entry->id, key->id, sizeof entry->id);
     entry->at = at;
     while (kt_key_doc_alt_name(key, &cursor, &name)) {
-        if (!grow((void **)&vault->names, &vault->names_capacity, vault->names_count, sizeof *vault->names))
+        if (kt_array_reserve(&vault->names, &vault->names_capacity, vault->names_count + 1,
+                             sizeof *vault->names) != KT_OK)
             return KT_E_NOMEM;
-        vault->names[vault->names_count++] = (struct by_name){hash_of(name), at};
+        vault->names[vault->names_count++] = (struct by_name){kt_span_hash(name), at};
     }
     return KT_OK;
 }
@@ -301,7 +281,7 @@ static enum kt_status find_id(struct kt_vault_file *vault, const struct kt_key_q
 static enum kt_status find_name(struct kt_vault_file *vault, const struct kt_key_query *query, found_fn found,
                                 void *arg, struct kt_error *err)
 {
-    uint64_t hash = hash_of(query->name);
+    uint64_t hash = kt_span_hash(query->name);
     size_t low = 0, high = vault->names_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/latch.h"
+
 /* Different sentences kept for failed items; a KMS says the same few for thousands of keys. */
 #define REASONS_MAX 256
 
@@ -146,27 +148,16 @@ static bool kms_can_rewrap(const struct kt_strategy *strategy, const struct kt_p
     return false;
 }
 
-/* A call that is waited for. */
-struct wait {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
-};
-
-static void wait_done(struct kt_kms_call *call)
+static void latch_done(struct kt_kms_call *call)
 {
-    struct wait *wait = call->context;
-    pthread_mutex_lock(&wait->lock);
-    wait->done = true;
-    pthread_cond_signal(&wait->changed);
-    pthread_mutex_unlock(&wait->lock);
+    kt_latch_down(call->context);
 }
 
 static enum kt_status kms_resolve(const struct kt_strategy *strategy, struct kt_span master_key,
                                   struct kt_buf *out, struct kt_error *err)
 {
     const struct account_strategy *own = strategy->state;
-    struct wait wait = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    struct kt_latch answer = KT_LATCH(1);
     if (kt_buf_reserve(out, KT_KMS_OUT_MAX) != KT_OK)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     struct kt_kms_call call = {.op = KT_KMS_RESOLVE,
@@ -174,15 +165,12 @@ static enum kt_status kms_resolve(const struct kt_strategy *strategy, struct kt_
                                .master_key = master_key,
                                .out = out->data + out->nbytes,
                                .out_capacity = KT_KMS_OUT_MAX,
-                               .done = wait_done,
-                               .context = &wait};
+                               .done = latch_done,
+                               .context = &answer};
     enum kt_status status = kt_kms_submit(own->all->loop, &call);
     if (status != KT_OK)
         return kt_fail(err, status, "%s: the call could not be queued", own->account.id);
-    pthread_mutex_lock(&wait.lock);
-    while (!wait.done)
-        pthread_cond_wait(&wait.changed, &wait.lock);
-    pthread_mutex_unlock(&wait.lock);
+    kt_latch_wait(&answer);
     if (call.error.status != KT_OK)
         return kt_fail(err, call.error.status, "%s", call.error.message);
     out->nbytes += call.out_nbytes;
