@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "tools/format.h"
+#include "tools/option_table.h"
 #include "tools/server.h"
 #include "tools/summary.h"
 
@@ -109,6 +110,16 @@ static void ending_broken(struct kt_screen *screen, const struct kt_job_options 
     kt_screen_error(screen, 4, err->message, ending);
 }
 
+/* A connection string may hold a password and is not repeated. */
+static void advise_verify(struct kt_screen *screen, const struct kt_settings *settings,
+                          const struct kt_job_options *options)
+{
+    bool given = settings->given[kt_option_index(kt_option_find("from", 4, false))] == KT_GIVEN_COMMAND;
+    const char *from = options->to ? options->to : given ? "(the server)" : NULL;
+    kt_screen_advice(screen, "  next   keyturn verify --config %s%s%s", settings->config,
+                     from ? " --from " : "", from ? from : "");
+}
+
 void kt_ending_print(struct kt_screen *screen, const struct kt_settings *settings,
                      const struct kt_job_options *options, const struct kt_job_result *result,
                      const struct kt_job_progress *last, const struct kt_error *err)
@@ -139,6 +150,5 @@ void kt_ending_print(struct kt_screen *screen, const struct kt_settings *setting
     if (options->dry_run)
         kt_screen_note(screen, "Dry run: nothing was written. The same command without --dry-run does it.");
     else if (result->exit == 0 && options->kind == KT_JOB_ENCRYPT && resumable(options) && settings->config)
-        kt_screen_advice(screen, "  next   keyturn verify --config %s%s%s", settings->config,
-                         options->to ? " --from " : "", options->to ? options->to : "");
+        advise_verify(screen, settings, options);
 }
