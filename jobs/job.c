@@ -146,6 +146,7 @@ enum kt_status kt_job_open(struct kt_job **out, const struct kt_job_options *opt
         kt_job_close(job);
         return status;
     }
+    job->opened_ns = kt_clock_ns() - job->started_ns;
     *out = job;
     return KT_OK;
 }
@@ -229,6 +230,7 @@ static void fill_result(struct kt_job *job, enum kt_status status)
 
 enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
 {
+    job->started_ns = kt_clock_ns() - job->opened_ns;
     enum kt_status status = job->live ? kt_live_run(job, err) : kt_team_run(&job->team, err);
     if (status == KT_OK)
         status = kt_failures_finish(&job->failures, err);

@@ -83,7 +83,7 @@ struct kt_job {
     bool team_open;
     struct kt_worker *workers;
     int threads;
-    uint64_t started_ns;
+    uint64_t started_ns, opened_ns; /* opened: how long opening took; what lies between is the user's */
 
     void *state;          /* the command's own */
     struct kt_live *live; /* on a server: lanes instead of the team (jobs/live.h); else NULL */

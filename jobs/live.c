@@ -57,7 +57,9 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
                                 : kt_mongo_open(&live->mongo, options->from, "--from", clients, err);
     if (status == KT_OK)
         status = kt_live_check_server(live, err);
-    return status == KT_OK ? kt_live_name_namespaces(live, err) : status;
+    if (status == KT_OK)
+        status = kt_live_name_namespaces(live, err);
+    return status == KT_OK ? kt_live_check_rights(live, err) : status;
 }
 
 enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err)

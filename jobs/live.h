@@ -6,6 +6,7 @@
  *
  *   live.c             opens and closes, starts lanes, gathers what they did
  *   live_namespaces.c  which collections, and what may be done with them
+ *   live_rights.c      what the user may
  *   live_projection.c  which of their fields are read
  *   live_state.c       lease, ranges, what is left for the next run
  *   live_gate.c        stop, pause, pace: between transactions

@@ -12,6 +12,10 @@ KT_MUST_USE enum kt_status kt_live_check_server(const struct kt_live *live, stru
  * KT_E_USAGE, KT_E_SCHEMA; messages name the namespace and the way out. */
 KT_MUST_USE enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err);
 
+/* Of the user, when the server has users: to change the collections and to keep the job's state. KT_OK, or
+ * KT_E_DENIED with the role that is missing; a dry run only warns. */
+KT_MUST_USE enum kt_status kt_live_check_rights(struct kt_live *live, struct kt_error *err);
+
 /* After keys and lanes are there: see live_sample.c. Figures go to each namespace's sample; warns, and
  * refuses (KT_E_USAGE) a validator that takes nothing of what the job makes. */
 KT_MUST_USE enum kt_status kt_live_sample(struct kt_live *live, struct kt_error *err);

@@ -17,11 +17,11 @@
 /* How often it looks whether a job rests, before it stops the process all the same: half a minute. */
 #define HALT_LOOKS 3000
 
-/* A terminal is drawn five times a second; a log gets a line each 10 s. */
 /* How long a job that is asked to stop may wait for answers of a KMS. */
 #define STOP_PATIENCE_NS 5000000000u
 
 static const struct timespec stop_pause = {0, 500000000};
+/* A terminal is drawn five times a second; a log gets a line each 10 s. */
 static const struct timespec terminal_pause = {0, 200000000}, log_pause = {10, 0};
 
 /* Documents a second and seconds left of this run; 0 when nothing can be said yet. */
