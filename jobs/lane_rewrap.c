@@ -20,7 +20,7 @@ static enum kt_txn_end fail(struct kt_live_lane *lane, enum kt_status status, st
 }
 
 /* Opens, wraps and proves the batch's keys; waits for the KMS as long as it takes. */
-static enum kt_txn_end make_wraps(struct kt_live_lane *lane, struct kt_error *err)
+enum kt_txn_end kt_lane_make_wraps(struct kt_live_lane *lane, struct kt_error *err)
 {
     struct kt_job_batch *batch = &lane->batch;
     for (;;) {
@@ -120,22 +120,22 @@ static enum kt_txn_end read_again(struct kt_live_lane *lane, bool *same, struct 
 }
 
 /* {q: {_id}, u: {$set: {masterKey, keyMaterial}, $currentDate: {updateDate: true}}} */
-static void append_update(bson_t *list, uint32_t n, const struct kt_rewrap_key *key)
+void kt_lane_append_key_update(bson_t *list, uint32_t n, const uint8_t *id, struct kt_span made,
+                               struct kt_span master_key)
 {
     bson_t item, q, u, part, master;
-    struct kt_span target = target_of(key);
     char number[16];
     const char *name;
     bson_uint32_to_string(n, &name, number, sizeof number);
     BSON_APPEND_DOCUMENT_BEGIN(list, name, &item);
     BSON_APPEND_DOCUMENT_BEGIN(&item, "q", &q);
-    BSON_APPEND_BINARY(&q, "_id", BSON_SUBTYPE_UUID, key->key.id, 16);
+    BSON_APPEND_BINARY(&q, "_id", BSON_SUBTYPE_UUID, id, 16);
     bson_append_document_end(&item, &q);
     BSON_APPEND_DOCUMENT_BEGIN(&item, "u", &u);
     BSON_APPEND_DOCUMENT_BEGIN(&u, "$set", &part);
-    if (bson_init_static(&master, target.data, target.nbytes))
+    if (bson_init_static(&master, master_key.data, master_key.nbytes))
         BSON_APPEND_DOCUMENT(&part, "masterKey", &master);
-    BSON_APPEND_BINARY(&part, "keyMaterial", BSON_SUBTYPE_BINARY, key->made.data, (uint32_t)key->made.nbytes);
+    BSON_APPEND_BINARY(&part, "keyMaterial", BSON_SUBTYPE_BINARY, made.data, (uint32_t)made.nbytes);
     bson_append_document_end(&u, &part);
     BSON_APPEND_DOCUMENT_BEGIN(&u, "$currentDate", &part);
     BSON_APPEND_BOOL(&part, "updateDate", true);
@@ -155,7 +155,7 @@ static enum kt_txn_end update_keys(struct kt_live_lane *lane, struct kt_error *e
     BSON_APPEND_ARRAY_BEGIN(&command, "updates", &list);
     for (size_t i = 0; i < count; i++) {
         if (keys[i].status == KT_OK)
-            append_update(&list, n++, &keys[i]);
+            kt_lane_append_key_update(&list, n++, keys[i].key.id, keys[i].made, target_of(&keys[i]));
     }
     bson_append_array_end(&command, &list);
     enum kt_txn_end end = KT_TXN_OK;
@@ -192,7 +192,7 @@ static enum kt_txn_end write_keys(struct kt_live_lane *lane, bool *same, struct 
     return end == KT_TXN_OK ? kt_lane_commit(lane, err) : end;
 }
 
-static void count_keys(struct kt_live_lane *lane)
+void kt_lane_count_keys(struct kt_live_lane *lane)
 {
     size_t count;
     const struct kt_rewrap_key *keys = keys_of(lane, &count);
@@ -209,10 +209,10 @@ enum kt_txn_end kt_lane_rewrap(struct kt_live_lane *lane, struct kt_error *err)
         return end;
     lane->ended = count == 0;
     if (!lane->ended) {
-        end = make_wraps(lane, err);
+        end = kt_lane_make_wraps(lane, err);
         if (end == KT_TXN_OK && kt_lane_note_last_id(lane) != KT_OK)
             end = fail(lane, KT_E_FORMAT, err);
-        count_keys(lane);
+        kt_lane_count_keys(lane);
     }
     if (end != KT_TXN_OK || lane->live->reads_only)
         return end == KT_TXN_OK ? kt_lane_settle(lane, err) : end;

@@ -11,6 +11,7 @@
 #include "io/mongo/guard.h"
 #include "jobs/lane.h"
 #include "jobs/live_checks.h"
+#include "jobs/live_whole.h"
 #include "jobs/rewrap.h"
 
 /* Beside the lanes': the key vault's, the lease's, the checkpoint's. */
@@ -80,6 +81,8 @@ enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err)
         status = kt_lane_init(lane, live, &job->workers[live->lanes_count], rules, err);
         live->lanes_count++;
     }
+    if (status == KT_OK && job->options.all_or_nothing)
+        status = kt_live_check_whole(live, kt_rewrap_matching(job->state), err);
     return status == KT_OK ? kt_live_sample(live, err) : status;
 }
 
@@ -183,7 +186,9 @@ enum kt_status kt_live_run(struct kt_job *job, struct kt_error *err)
     struct kt_error why;
     enum kt_status status = kt_live_begin_state(live, err);
     bool done = false;
-    if (status == KT_OK) {
+    if (status == KT_OK && job->options.all_or_nothing && !live->reads_only)
+        status = kt_live_run_whole(live, &done, err);
+    else if (status == KT_OK) {
         start_lanes(live);
         wait_for_lanes(live);
         done = live->status == KT_OK && all_done(live);

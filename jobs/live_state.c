@@ -20,6 +20,8 @@ static size_t wanted_ranges(const struct kt_live *live, const struct kt_live_ns 
         wanted = (size_t)live->parts * RANGES_A_PART;
     if (wanted > fit)
         wanted = fit;
+    if (live->job->options.all_or_nothing)
+        wanted = 1;
     return wanted < (size_t)live->parts ? (size_t)live->parts : wanted;
 }
 
@@ -269,7 +271,8 @@ static enum kt_status close_if_done(struct kt_live *live, struct kt_error *err)
 {
     uint64_t left = 0;
     enum kt_status status = KT_OK;
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
+    bool whole = live->job->options.all_or_nothing;
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0 && !whole; i++)
         status = kt_state_left(live->mongo, &live->namespaces[i].state, &left, err);
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
         status = kt_state_drop(live->mongo, live->state_db, live->namespaces[i].ns->name, err);
@@ -282,11 +285,13 @@ enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK && !live->reads_only; i++) {
         struct kt_live_ns *ns = &live->namespaces[i];
         void *context[] = {ns, live->job};
-        if (ns->leased && ns->ranges)
+        if (ns->leased && ns->ranges && !live->job->options.all_or_nothing)
             status = kt_state_failures_each(live->mongo, &ns->state, (uint32_t)live->part,
                                             (uint32_t)live->parts, put_lines, context, err);
     }
-    if (status == KT_OK && all_done && !live->reads_only)
+    /* What was to be done as a whole and was not leaves nothing to go on from. */
+    bool closed = all_done || live->job->options.all_or_nothing;
+    if (status == KT_OK && closed && !live->reads_only)
         status = close_if_done(live, err);
     /* The lease goes last; should that fail, it expires. */
     for (size_t i = 0; i < live->namespaces_count; i++) {

@@ -60,11 +60,6 @@ static enum kt_status check_live(const struct kt_job_options *o, struct kt_error
     if (db && (strlen(db) > 63 || strpbrk(db, "/\\. \"$") || strcmp(db, "admin") == 0 ||
                strcmp(db, "local") == 0 || strcmp(db, "config") == 0))
         return kt_fail(err, KT_E_USAGE, "--checkpoint: \"%.70s\" is no name for a database of its own", db);
-    if (o->all_or_nothing)
-        return kt_fail(
-            err, KT_E_USAGE,
-            "--all-or-nothing works on a key vault in a file; a server's is rewrapped batch by batch, each "
-            "with a backup. Take a dump of it and rewrap that");
     return o->kind == KT_JOB_REWRAP && o->backup ? check_folder_of(o->backup, "--backup", err) : KT_OK;
 }
 

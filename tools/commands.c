@@ -33,6 +33,12 @@ static const struct kt_cli_command commands[] = {
      "they hold still needs its CMK. Without --kms-providers it does not look whether CMKs can be used.\n"
      "Exits with 5 when something was found.\n",
      KT_CMD_STATUS, kt_status_command},
+    {"keys", "put back what a rewrap on a server has replaced",
+     "restore FILE --key-vault STORE [--key-vault-namespace NS] [options]",
+     "FILE is the backup that the rewrap has written. Only keys that still hold what keyturn wrote are put "
+     "back; of\n"
+     "all others it says so.\n",
+     KT_CMD_KEYS, kt_keys_command},
     {"bench", "measure what a key management service gives",
      "kms --kms-providers FILE --provider ID [--master-key JSON|@FILE] [--keys N] [options]",
      "Wraps random bytes with the CMK, unwraps them again and compares. It uses the account's quota and\n"

@@ -26,6 +26,7 @@ int kt_commands_main(int argc, char **argv);
 int kt_bench_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_status_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_job_command(const struct kt_cli_command *command, int argc, char **argv);
+int kt_keys_command(const struct kt_cli_command *command, int argc, char **argv);
 int kt_sample_command(const struct kt_cli_command *command, int argc, char **argv);
 
 #endif

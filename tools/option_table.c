@@ -13,7 +13,7 @@
 #define JOBS (DATA | KT_CMD_REWRAP)
 #define READS (JOBS | KT_CMD_STATUS)
 #define CALLS (READS | KT_CMD_BENCH)
-#define ALL (CALLS | KT_CMD_SAMPLE)
+#define ALL (CALLS | KT_CMD_SAMPLE | KT_CMD_KEYS)
 #define AT(field) .at = offsetof(struct kt_settings, field)
 
 static const struct kt_option options[] = {
@@ -26,11 +26,12 @@ static const struct kt_option options[] = {
      "or - for stdout. sample: a new folder. Not needed with --dry-run; without it a server is changed in "
      "place",
      AT(to)},
-    {"key-vault", "STORE", KT_OPTION_STORES, READS, READS,
+    {"key-vault", "STORE", KT_OPTION_STORES, READS | KT_CMD_KEYS, READS | KT_CMD_KEYS,
      "the key vault: a file as mongodump writes it, or a server; status: may be repeated, backups and dumps "
      "count too",
      .preset = "the server of --from", AT(key_vaults)},
-    {"key-vault-namespace", "NS", KT_OPTION_TEXT, READS, 0, "which collection of a dump is the key vault",
+    {"key-vault-namespace", "NS", KT_OPTION_TEXT, READS | KT_CMD_KEYS, 0,
+     "which collection of a dump or a server is the key vault; keys restore: else what the backup says",
      .preset = "encryption.__keyVault", AT(key_vault_namespace)},
     {"kms-providers", "FILE", KT_OPTION_SECRET, CALLS, JOBS | KT_CMD_BENCH,
      "JSON file {\"kmsProviders\": ..., \"tlsOptions\": ...} with the drivers' documents, or env:NAME for a "
@@ -42,7 +43,7 @@ static const struct kt_option options[] = {
     {"schema-map", "FILE", KT_OPTION_JSON_FILE, DATA, KT_CMD_ENCRYPT | KT_CMD_VERIFY,
      "JSON file with the drivers' schemaMap; decrypt without one opens every encrypted value",
      AT(schema_map)},
-    {"config", "FILE", KT_OPTION_PATH, CALLS, 0,
+    {"config", "FILE", KT_OPTION_PATH, CALLS | KT_CMD_KEYS, 0,
      "JSON file with these options, named in camelCase; file names in it are relative to its folder; the "
      "command line wins",
      AT(config)},
@@ -79,17 +80,17 @@ static const struct kt_option options[] = {
      "when this is given",
      .preset = "NS-failed.ndjson in the working folder", AT(failures)},
     {"only", "FILE", KT_OPTION_PATH, JOBS, 0, "work on the documents of such a list alone", AT(only)},
-    {"dry-run", NULL, KT_OPTION_FLAG, WRITES, 0,
+    {"dry-run", NULL, KT_OPTION_FLAG, WRITES | KT_CMD_KEYS, 0,
      "read everything, write nothing, print what would be done; exits as the job would", AT(dry_run)},
-    {"forget", NULL, KT_OPTION_FLAG, WRITES, 0, "drop what an unfinished job left at --to and begin anew",
-     AT(forget)},
-    {"yes", NULL, KT_OPTION_FLAG, WRITES, 0, "do not ask before a server is changed; jobs on files never ask",
-     AT(yes)},
+    {"forget", NULL, KT_OPTION_FLAG, WRITES | KT_CMD_KEYS, 0,
+     "drop what an unfinished job left at --to and begin anew", AT(forget)},
+    {"yes", NULL, KT_OPTION_FLAG, WRITES | KT_CMD_KEYS, 0,
+     "do not ask before a server is changed; jobs on files never ask", AT(yes)},
     {"backup", "FILE", KT_OPTION_PATH, KT_CMD_REWRAP, 0,
      "servers: where the old key documents are kept, with the new wraps that replace them; it must not exist",
      .preset = "rewrap-<UTC>.bson in the working folder", AT(backup)},
-    {"checkpoint", "DB", KT_OPTION_TEXT, WRITES, 0, "servers: the database that keeps how far the job came",
-     .preset = "keyturn", AT(checkpoint)},
+    {"checkpoint", "DB", KT_OPTION_TEXT, WRITES | KT_CMD_KEYS, 0,
+     "servers: the database that keeps how far the job came", .preset = "keyturn", AT(checkpoint)},
     {"partition", "I/N", KT_OPTION_TEXT, KT_CMD_ENCRYPT | KT_CMD_DECRYPT, 0,
      "servers: this worker does part I (from 0) of N; auto: of a Slurm job array; auto/N: "
      "JOB_COMPLETION_INDEX of N",
@@ -112,7 +113,7 @@ static const struct kt_option options[] = {
     {"kms-rate", "N", KT_OPTION_COUNT, CALLS, 0,
      "requests to the KMS a second and quota (account and region, key vault, project), at most",
      .preset = "as many as it takes", .min = 1, .max = 1000000, AT(kms_rate)},
-    {"backend", "NAME", KT_OPTION_TEXT, ALL, 0,
+    {"backend", "NAME", KT_OPTION_TEXT, CALLS | KT_CMD_SAMPLE, 0,
      "the engine: auto, or one that keyturn --version names; else KEYTURN_BACKEND", .preset = "auto",
      AT(backend)},
     {"report", "FILE", KT_OPTION_PATH, CALLS, 0, "write the figures as JSON, after a failure too",

@@ -15,6 +15,7 @@ enum kt_command_bit {
     KT_CMD_SAMPLE = 1 << 4,
     KT_CMD_STATUS = 1 << 5,
     KT_CMD_BENCH = 1 << 6,
+    KT_CMD_KEYS = 1 << 7,
 };
 
 enum kt_option_type {

@@ -176,31 +176,45 @@ static enum kt_status take_docs(const bson_t *reply, const struct kt_range_read 
     return status;
 }
 
-enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_range_read *read, struct kt_region *into,
-                            size_t *nbytes, uint32_t *count, struct kt_error *err)
+static enum kt_txn_end fetch(struct kt_lane *lane, const char *db, const bson_t *command,
+                             const struct kt_range_read *read, struct kt_region *into, size_t *nbytes,
+                             uint32_t *count, struct kt_error *err)
 {
-    bson_t command = BSON_INITIALIZER, reply;
+    bson_t reply;
     bson_error_t error = {0};
+    enum kt_txn_end end = KT_TXN_OK;
     *nbytes = 0;
     *count = 0;
-    build_find(&command, read);
-    bool ok = mongoc_client_read_command_with_opts(lane->client, read->db, &command, NULL, &lane->opts,
-                                                   &reply, &error);
-    enum kt_txn_end end = KT_TXN_OK;
-    if (!ok)
+    if (!mongoc_client_read_command_with_opts(lane->client, db, command, NULL, &lane->opts, &reply, &error))
         end = failed(lane, &reply, &error, "reading documents", err);
     else {
         enum kt_status status = take_docs(&reply, read, into, nbytes, count);
         if (status != KT_OK) {
             kt_txn_abort(lane);
-            kt_fail(err, status, "%s: reading %s.%s: %s", kt_mongo_name(lane->mongo), read->db, read->coll,
-                    status == KT_E_NOMEM ? "memory ran out" : "the reply holds no documents");
+            kt_fail(err, status, "%s: reading documents of %s: %s", kt_mongo_name(lane->mongo), db,
+                    status == KT_E_NOMEM ? "memory ran out" : "the reply holds none");
             end = KT_TXN_FAILED;
         }
     }
     bson_destroy(&reply);
+    return end;
+}
+
+enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_range_read *read, struct kt_region *into,
+                            size_t *nbytes, uint32_t *count, struct kt_error *err)
+{
+    bson_t command = BSON_INITIALIZER;
+    build_find(&command, read);
+    enum kt_txn_end end = fetch(lane, read->db, &command, read, into, nbytes, count, err);
     bson_destroy(&command);
     return end;
+}
+
+enum kt_txn_end kt_txn_fetch(struct kt_lane *lane, const char *db, const bson_t *command,
+                             struct kt_region *into, size_t *nbytes, uint32_t *count, struct kt_error *err)
+{
+    const struct kt_range_read all = {.limit = UINT32_MAX};
+    return fetch(lane, db, command, &all, into, nbytes, count, err);
 }
 
 enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_span command, int64_t *matched,

@@ -62,6 +62,11 @@ KT_MUST_USE enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_ra
                                         struct kt_region *into, size_t *nbytes, uint32_t *count,
                                         struct kt_error *err);
 
+/* Any find command (with a batchSize that takes all) in the same way. */
+KT_MUST_USE enum kt_txn_end kt_txn_fetch(struct kt_lane *lane, const char *db, const bson_t *command,
+                                         struct kt_region *into, size_t *nbytes, uint32_t *count,
+                                         struct kt_error *err);
+
 /* One write command, complete as BSON (update, insert). *matched: the reply's n. */
 KT_MUST_USE enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_span command,
                                          int64_t *matched, struct kt_error *err);

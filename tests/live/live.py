@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from rig import LONG, PROGRAM, SANITIZED, Case, count, heavy  # noqa: E402,F401 (tests take them from here)
 import rawbson  # noqa: E402
-from vault import ALGORITHM, Vault  # noqa: E402,F401
+from vault import ALGORITHM, Vault, seal  # noqa: E402,F401
 
 try:
     import bson

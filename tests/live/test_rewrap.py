@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Key vaults on a server: rewrapped beside others who change it, and put back."""
-import os
+import json
 import threading
 import time
 
@@ -9,10 +9,10 @@ from bson.binary import Binary
 from bson.raw_bson import RawBSONDocument
 
 import pymongo
-from live import SANITIZED, LiveCase, Vault, count, rawbson
+from live import SANITIZED, LiveCase, Vault, count, rawbson, seal
 
 
-class Rewrap(LiveCase):
+class VaultCase(LiveCase):
     KEYS = ()
 
     def fill(self, number):
@@ -28,7 +28,6 @@ class Rewrap(LiveCase):
 
     def write_config(self, schema=None, **more):
         super().write_config({"bsonType": "object"}, **more)
-        import json
         config = json.loads(self.path("config.json").read_text())
         config["keyVault"] = config.pop("from")
         del config["schemaMap"]
@@ -50,6 +49,7 @@ class Rewrap(LiveCase):
         (name,) = [p for p in self.folder.iterdir() if p.name.startswith("rewrap-")]
         return name
 
+class Rewrap(VaultCase):
     def test_every_key_moves_and_opens_to_the_same(self):
         self.fill(count(3000, 100000, 600))
         before = self.keys()
@@ -124,7 +124,6 @@ class Rewrap(LiveCase):
             while not stop.is_set():
                 name = names[writes[0] * 7919 % len(names)]
                 provider = ("local:old", "local:new")[writes[0] // len(names) % 2]
-                from vault import seal
                 vault.update_one({"_id": Binary(self.vault.ids[name], 4)}, {"$set": {
                     "keyMaterial": seal(self.vault.masters[provider], self.vault.deks[name]),
                     "masterKey": {"provider": provider}}, "$currentDate": {"updateDate": True}})
@@ -161,3 +160,112 @@ class Rewrap(LiveCase):
         self.assertEqual(self.expected(), self.deks())
         self.assertEqual(0, done.report["keys"]["failed"])
         self.assert_closed()
+
+
+class AllOrNothing(VaultCase):
+    def whole(self, *more, **options):
+        return self.run_job("rewrap", "--provider", "local:new", "--all-or-nothing", *more, **options)
+
+    def test_all(self):
+        self.fill(count(2500, 50000, 400))
+        done = self.whole()
+        self.assertEqual(len(self.vault.ids), done.report["keys"]["rewrapped"])
+        self.assertEqual(self.expected(), self.deks())
+        self.assertEqual({"local:new"}, self.providers())
+        self.assert_closed()
+        self.keyturn("keys", "restore", self.backup(), "--config", "config.json", "--yes")
+        self.assertEqual({"local:old"}, self.providers())
+
+    def test_nothing(self):
+        self.fill(700)
+        doc = bson.decode(self.vault.docs["key 5"])
+        self.key_vault.update_one({"_id": doc["_id"]}, {"$set": {"keyMaterial": bytes(160)}})
+        before = self.keys()
+        done = self.whole(exit=1)
+        self.assertEqual(0, done.report["keys"]["rewrapped"])
+        self.assertEqual(before, self.keys())
+        self.assert_closed()
+
+    def test_more_than_a_transaction_takes(self):
+        self.fill(2)
+        one = next(iter(self.vault.docs.values()))
+        self.put([one.replace(next(iter(self.vault.ids.values())), i.to_bytes(16, "big")).replace(
+            b"key 0", b"%05d" % i) for i in range(15001)])
+        lifetime = self.client.admin.command("getParameter", 1, transactionLifetimeLimitSeconds=1)
+        self.client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=1)
+        try:
+            self.refused(*self.args("rewrap", "--provider", "local:new", "--all-or-nothing"), says=("15000", "lifetime"))
+        finally:
+            self.client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=lifetime[
+                "transactionLifetimeLimitSeconds"])
+        self.assertEqual({"local:old"}, self.providers())
+
+    def test_killed_at_any_moment_it_is_all_or_nothing(self):
+        self.fill(count(3000, 30000, 500))
+        for n in range(count(8, 50, 2)):
+            process = self.start("rewrap", "--provider", "local:new", "--all-or-nothing", "--backup", f"b{n}.bson")
+            time.sleep(0.1 + 0.12 * n)
+            process.kill()
+            process.wait()
+            self.assertEqual(1, len(self.providers()))
+            if self.providers() == {"local:new"}:
+                break
+        self.assertEqual(self.expected(), self.deks())
+
+
+class Restore(VaultCase):
+    """Only what keyturn wrote is put back."""
+
+    def restore(self, file, *more, **options):
+        return self.keyturn("keys", "restore", file, "--config", "config.json", "--yes", *more, **options)
+
+    def test_put_back_is_the_same_bytes(self):
+        self.fill(count(1200, 20000, 300))
+        before = self.keys()
+        self.run_job("rewrap", "--provider", "local:new")
+        done = self.restore(self.backup(), "--dry-run")
+        self.assertIn("would be put back", done.out.decode())
+        self.assertEqual({"local:new"}, self.providers())
+        self.restore(self.backup())
+        self.assertEqual(before, self.keys())
+        self.assertIn(f"{len(before):,} already", self.restore(self.backup()).out.decode())
+        self.assertEqual([], self.state_docs())
+
+    def test_keys_that_others_changed_since_stay(self):
+        self.fill(60)
+        before = self.keys()
+        self.run_job("rewrap", "--provider", "local:new")
+        mine, gone = self.vault.ids["key 7"], self.vault.ids["key 8"]
+        theirs = seal(self.vault.masters["local:new"], self.vault.deks["key 7"])
+        self.key_vault.update_one({"_id": Binary(mine, 4)}, {"$set": {"keyMaterial": theirs}})
+        self.key_vault.delete_one({"_id": Binary(gone, 4)})
+        done = self.restore(self.backup(), exit=1)
+        self.assertIn("58 of 60", done.out.decode())
+        self.assertIn(str(bson.binary.Binary(mine, 4).as_uuid()), done.text)
+        now = self.keys()
+        self.assertEqual({i: d for i, d in before.items() if i not in (mine, gone)},
+                         {i: d for i, d in now.items() if i != mine})
+        self.assertEqual(self.vault.deks["key 7"], self.vault.open_key(now[mine]))
+
+    def test_what_is_no_backup_is_refused(self):
+        self.fill(3)
+        before = self.keys()
+        self.path("x.bson").write_bytes(bson.encode({"a": 1}))
+        self.restore("x.bson", exit=4)
+        self.path("y.bson").write_bytes(b"garbage, and not short")
+        self.restore("y.bson", exit=4)
+        self.restore("none.bson", exit=2)
+        self.keyturn("keys", "restore", exit=2)
+        self.keyturn("keys", exit=2)
+        self.assertEqual(before, self.keys())
+
+    def test_a_backup_cut_off_by_a_crash(self):
+        self.fill(50)
+        before = self.keys()
+        self.run_job("rewrap", "--provider", "local:new")
+        raw = self.backup().read_bytes()
+        self.path("cut.bson").write_bytes(raw[:-100])
+        done = self.restore("cut.bson")
+        self.assertIn("cut off", done.text)
+        self.assertEqual(49, sum(before[i] == d for i, d in self.keys().items()))
+
