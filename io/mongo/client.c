@@ -22,8 +22,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* The driver's own log would go to stderr, which belongs to the program. */
 static void start_driver(void)
 {
-    mongoc_init();
     mongoc_log_set_handler(NULL, NULL);
+    mongoc_init();
 }
 
 bool kt_mongo_is_uri(const char *name)
@@ -170,25 +170,27 @@ static mongoc_collection_t *majority_collection(mongoc_client_t *client, const c
     return coll;
 }
 
-static enum kt_status run_cursor(struct kt_mongo *mongo, const char *ns, const bson_t *what,
-                                 const bson_t *opts, bool aggregate, kt_each_fn each, void *context,
-                                 struct kt_error *err)
+static enum kt_status not_a_namespace(const char *ns, struct kt_error *err)
+{
+    return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
+}
+
+enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns, const bson_t *filter, const bson_t *opts,
+                             kt_each_fn each, void *context, struct kt_error *err)
 {
     char doing[400];
     mongoc_client_t *client = kt_mongo_borrow(mongo);
     mongoc_collection_t *coll = majority_collection(client, ns);
     if (!coll) {
         kt_mongo_give_back(mongo, client);
-        return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
+        return not_a_namespace(ns, err);
     }
     struct kt_fault fault;
     enum kt_status status;
     bool fresh;
     snprintf(doing, sizeof doing, "reading %s", ns);
     for (int tried = 0;; tried++) {
-        mongoc_cursor_t *cursor = aggregate
-                                      ? mongoc_collection_aggregate(coll, MONGOC_QUERY_NONE, what, opts, NULL)
-                                      : mongoc_collection_find_with_opts(coll, what, opts, NULL);
+        mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(coll, filter, opts, NULL);
         status = drain(mongo, cursor, doing, each, context, &fault, &fresh, err);
         if (status == KT_OK || !fresh || !try_again(&fault, tried))
             break;
@@ -198,29 +200,87 @@ static enum kt_status run_cursor(struct kt_mongo *mongo, const char *ns, const b
     return status;
 }
 
-enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns, const bson_t *filter, const bson_t *opts,
-                             kt_each_fn each, void *context, struct kt_error *err)
+/* NULL: fault says why. A cursor asks for more in the session of its command, so that is an explicit one. */
+static mongoc_cursor_t *open_cursor(mongoc_client_t *client, const mongoc_client_session_t *session,
+                                    const char *db, const bson_t *command, struct kt_fault *fault)
 {
-    return run_cursor(mongo, ns, filter, opts, false, each, context, err);
+    bson_t opts = BSON_INITIALIZER, reply;
+    bson_error_t error = {0};
+    mongoc_cursor_t *cursor = NULL;
+    if (session && !mongoc_client_session_append(session, &opts, &error)) {
+        kt_fault_read(fault, NULL, &error);
+    } else if (mongoc_client_read_command_with_opts(client, db, command, NULL, &opts, &reply, &error)) {
+        cursor = mongoc_cursor_new_from_command_reply_with_opts(client, &reply, &opts);
+    } else {
+        kt_fault_read(fault, &reply, &error);
+        bson_destroy(&reply);
+    }
+    bson_destroy(&opts);
+    return cursor;
+}
+
+enum kt_status kt_mongo_each_of_command(struct kt_mongo *mongo, const char *db, const bson_t *command,
+                                        const char *doing, kt_each_fn each, void *context,
+                                        struct kt_error *err)
+{
+    mongoc_client_t *client = kt_mongo_borrow(mongo);
+    mongoc_client_session_t *session = mongoc_client_start_session(client, NULL, NULL);
+    enum kt_status status;
+    struct kt_fault fault;
+    for (int tried = 0;; tried++) {
+        bool fresh = true;
+        mongoc_cursor_t *cursor = open_cursor(client, session, db, command, &fault);
+        status = cursor ? drain(mongo, cursor, doing, each, context, &fault, &fresh, err)
+                        : kt_fault_fail(&fault, mongo->name, doing, false, err);
+        if (status == KT_OK || !fresh || !try_again(&fault, tried))
+            break;
+    }
+    if (session)
+        mongoc_client_session_destroy(session);
+    kt_mongo_give_back(mongo, client);
+    return status;
+}
+
+/* {"pipeline": [...]} completed to a command. libmongoc's own mongoc_collection_aggregate fails in Debian 13.
+ */
+static void complete_aggregate(bson_t *command, const bson_t *pipeline, const bson_t *opts)
+{
+    bson_t part;
+    bson_concat(command, pipeline);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "cursor", &part);
+    bson_append_document_end(command, &part);
+    if (opts)
+        bson_concat(command, opts);
 }
 
 enum kt_status kt_mongo_aggregate(struct kt_mongo *mongo, const char *ns, const bson_t *pipeline,
                                   const bson_t *opts, kt_each_fn each, void *context, struct kt_error *err)
 {
-    return run_cursor(mongo, ns, pipeline, opts, true, each, context, err);
+    char db[64], doing[400];
+    const char *name;
+    bson_t command = BSON_INITIALIZER, concern;
+    if (!kt_ns_split(ns, db, &name))
+        return not_a_namespace(ns, err);
+    snprintf(doing, sizeof doing, "reading %s", ns);
+    BSON_APPEND_UTF8(&command, "aggregate", name);
+    complete_aggregate(&command, pipeline, opts);
+    BSON_APPEND_DOCUMENT_BEGIN(&command, "readConcern", &concern);
+    BSON_APPEND_UTF8(&concern, "level", "majority");
+    bson_append_document_end(&command, &concern);
+    enum kt_status status = kt_mongo_each_of_command(mongo, db, &command, doing, each, context, err);
+    bson_destroy(&command);
+    return status;
 }
 
 enum kt_status kt_mongo_aggregate_db(struct kt_mongo *mongo, const char *db, const bson_t *pipeline,
                                      kt_each_fn each, void *context, struct kt_error *err)
 {
-    mongoc_client_t *client = kt_mongo_borrow(mongo);
-    mongoc_database_t *database = mongoc_client_get_database(client, db);
-    mongoc_cursor_t *cursor = mongoc_database_aggregate(database, pipeline, NULL, NULL);
-    struct kt_fault fault;
-    bool fresh;
-    enum kt_status status = drain(mongo, cursor, "an aggregation", each, context, &fault, &fresh, err);
-    mongoc_database_destroy(database);
-    kt_mongo_give_back(mongo, client);
+    bson_t command = BSON_INITIALIZER;
+    BSON_APPEND_INT32(&command, "aggregate", 1);
+    complete_aggregate(&command, pipeline, NULL);
+    enum kt_status status =
+        kt_mongo_each_of_command(mongo, db, &command, "an aggregation", each, context, err);
+    bson_destroy(&command);
     return status;
 }
 

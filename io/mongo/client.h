@@ -56,7 +56,14 @@ KT_MUST_USE enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns,
                                          const bson_t *opts, kt_each_fn each, void *context,
                                          struct kt_error *err);
 
-/* The same over an aggregation's results. */
+/* The same over the documents of any command that answers with a cursor; read concern and all else is the
+ * command's. doing: for errors ("reading a list"). */
+KT_MUST_USE enum kt_status kt_mongo_each_of_command(struct kt_mongo *mongo, const char *db,
+                                                    const bson_t *command, const char *doing, kt_each_fn each,
+                                                    void *context, struct kt_error *err);
+
+/* Over an aggregation's results, with read concern majority. pipeline: {"pipeline": [...]}; opts (may be
+ * NULL): the command's further fields. */
 KT_MUST_USE enum kt_status kt_mongo_aggregate(struct kt_mongo *mongo, const char *ns, const bson_t *pipeline,
                                               const bson_t *opts, kt_each_fn each, void *context,
                                               struct kt_error *err);

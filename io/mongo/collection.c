@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/mongo/fault.h"
-
 /* Of a sample this many documents stand for one bound: the ranges' sizes then differ by less than a third. */
 #define SAMPLED_A_BOUND 16
 
@@ -47,30 +45,10 @@ static void take_info(struct kt_coll *coll, const bson_t *info)
     coll->clustered = bson_has_field(&coll->options, "clusteredIndex");
 }
 
-/* Runs a command that answers with a cursor and hands on every document. */
 static enum kt_status each_of_command(struct kt_mongo *mongo, const char *db, const bson_t *command,
                                       kt_each_fn each, void *context, struct kt_error *err)
 {
-    bson_t reply;
-    bson_error_t error = {0};
-    const bson_t *doc, *failure = NULL;
-    struct kt_fault fault;
-    enum kt_status status = kt_mongo_read(mongo, db, command, NULL, &reply, err);
-    if (status != KT_OK) {
-        bson_destroy(&reply);
-        return status;
-    }
-    mongoc_client_t *client = kt_mongo_borrow(mongo);
-    mongoc_cursor_t *cursor = mongoc_cursor_new_from_command_reply_with_opts(client, &reply, NULL);
-    while (status == KT_OK && mongoc_cursor_next(cursor, &doc))
-        status = each(context, doc, err);
-    if (status == KT_OK && mongoc_cursor_error_document(cursor, &error, &failure)) {
-        kt_fault_read(&fault, failure, &error);
-        status = kt_fault_fail(&fault, kt_mongo_name(mongo), "reading a list", false, err);
-    }
-    mongoc_cursor_destroy(cursor);
-    kt_mongo_give_back(mongo, client);
-    return status;
+    return kt_mongo_each_of_command(mongo, db, command, "reading a list", each, context, err);
 }
 
 static enum kt_status take_first_info(void *context, const bson_t *doc, struct kt_error *err)
