@@ -150,11 +150,6 @@ class OtherServers(LiveCase):
         self.run_job("verify", exit=5)
         self.run_job("encrypt", "--dry-run")
 
-    def test_rights(self):
-        server = Alone()
-        self.addCleanup(server.close)
-        self.skipTest("build: needs a set with a key file")
-
 
 if LONG:
     print(f"faults: {DOCUMENTS} documents")

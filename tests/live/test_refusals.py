@@ -195,12 +195,5 @@ class Refused(LiveCase):
         self.keyturn(*self.args("encrypt", "--max-failures", 10, "--threads", 1), exit=3)
 
 
-class Rights(LiveCase):
-    """Users exist only on a server with authentication: one of the test's own would be needed."""
-
-    def test_a_name_without_rights_is_refused(self):
-        self.skipTest("build: needs a server with authentication (tests/live/test_servers.py)")
-
-
 if __name__ == "__main__":
     print(pymongo.version)
