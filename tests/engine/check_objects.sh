@@ -38,10 +38,10 @@ done
 for object in avx512 avx2; do
     [ "$("$nm" --defined-only --extern-only $object.c.o | awk '{ print $3 }')" = kt_backend_$object ] ||
         say "$object.c.o exports more than its table"
-    # five passes of rounds: one loop, so one conditional branch
+    # the loop of passes, and at four words of the first pass whether they come from rows
     branches=$("$objdump" -d --disassemble=lanes_compress $object.c.o | grep -cE '	j[a-z]+ ' || true)
     jumps=$("$objdump" -d --disassemble=lanes_compress $object.c.o | grep -cE '	jmp ' || true)
-    [ "$((branches - jumps))" -le 1 ] || say "lanes_compress in $object.c.o has $((branches - jumps)) branches"
+    [ "$((branches - jumps))" -le 5 ] || say "lanes_compress in $object.c.o has $((branches - jumps)) branches"
     [ "$("$objdump" -d $object.c.o | grep -c '<lanes_compress.*>:')" = 1 ] ||
         say "$object.c.o has more than one copy of lanes_compress, or none"
 done
