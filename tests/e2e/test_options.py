@@ -131,6 +131,23 @@ class Options(Case):
             says="bad.ndjson",
         )
 
+    def test_a_list_that_could_not_be_written_is_refused_at_once(self):
+        self.path("folder").mkdir()
+        for name, says in (("nowhere/list", "create it first"), ("folder", "name a file")):
+            self.refused("encrypt", *self.options, *self.here, "--to", "out", "--failures", name, says=says)
+            self.assert_no_leftovers()
+
+    def test_what_to_do_next_loses_nothing(self):
+        """--only over the input would copy what is sealed in the output as it stands in the input."""
+        done = self.keyturn("encrypt", *self.options, *self.here, "--to", "out", exit=1)
+        self.assertIn("encrypt --from out, with another --to", done.text)
+        self.assertNotIn("--only", done.text)
+        mended = list(b.split(self.path("out").read_bytes()))
+        mended[5], mended[6], mended[7] = self.person(5), self.person(6), self.person(7)
+        self.path("out").write_bytes(b"".join(mended))
+        done = self.keyturn("encrypt", *self.options, "--ns-include", NS, "--from", "out", "--to", "out2")
+        self.assertEqual((6, 16), (done.ns["values"], done.ns["already"]))
+
     def test_max_failures_stops_with_3(self):
         done = self.keyturn("encrypt", *self.options, *self.here, "--to", "out", "--max-failures", 2, exit=3)
         self.assertIn("--max-failures 2", done.text)

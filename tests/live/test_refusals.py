@@ -130,12 +130,39 @@ class Refused(LiveCase):
         config = json.loads(self.path("config.json").read_text())
         uri = config.pop("from")
         self.path("config.json").write_text(json.dumps(config))
-        with_password = uri.replace("mongodb://", "mongodb://user:secret@")
+        with_password = uri.replace("mongodb://", "mongodb://user:hunter2@")
         done = self.refused("encrypt", "--config", "config.json", "--from", with_password, "--yes", says="env:NAME")
-        self.assertNotIn("secret", done.text)
+        self.assertNotIn("hunter2", done.text)
         self.insert(self.plain)
         self.keyturn("encrypt", "--config", "config.json", "--from", "env:KT_URI", "--yes", env={"KT_URI": uri})
         self.refused("encrypt", "--config", "config.json", "--from", "env:KT_NOT_THERE", "--yes", says="KT_NOT_THERE")
+
+    def test_stores_that_do_not_go_together(self):
+        self.insert(self.plain)
+        config = {"kmsProviders": self.vault.providers(), "schemaMap": {self.ns: self.schema()},
+                  "keyVaultNamespace": f"{self.database.name}.__keyVault"}
+        self.path("bare.json").write_text(json.dumps(config))
+        secret = self.uri.replace("mongodb://", "mongodb://user:hunter2@")
+        env = {"KT_URI": secret}
+        for args in (("encrypt", "--from", "env:KT_URI", "--to", "out"), ("encrypt", "--from", "out", "--to", "env:KT_URI"),
+                     ("rewrap", "--to", "out")):
+            done = self.refused(*args, "--key-vault", "env:KT_URI", "--config", "bare.json", "--yes", env=env,
+                                says="in place")
+            self.assertNotIn("hunter2", done.text)
+        done = self.refused("status", "--config", "bare.json", "--key-vault", "env:KT_URI", "--from", "env:KT_URI", env=env,
+                            says="in a dump")
+        self.assertNotIn("hunter2", done.text)
+        self.assertFalse(self.path("out").exists())
+
+    def test_what_could_only_fail_later(self):
+        self.insert(self.plain)
+        for name in ("admin", "a b", "a.b", "x" * 64):
+            self.refused(*self.args("encrypt", "--checkpoint", name), says="--checkpoint")
+        self.refuse("--failures", "create it first", more=("--failures", "nowhere/list"))
+        self.refuse("no namespace", more=("--ns-exclude", self.ns))
+        self.refused("rewrap", "--config", "config.json", "--key-vault", self.uri, "--yes", "--backup", "nowhere/b",
+                     says=("--backup", "create it first"))
+        self.assertEqual(self.plain, self.read())
 
     def test_another_unfinished_job(self):
         self.insert(plain_docs(3000))

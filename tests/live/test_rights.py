@@ -10,6 +10,7 @@ import pymongo
 from live import LiveCase, plain_docs
 from servers import mongod
 
+
 class WithUsers:
     """A set of one member that wants to know who one is; root's password is root."""
 
