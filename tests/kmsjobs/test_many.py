@@ -53,16 +53,21 @@ class Load(stage.Case):
 class Quota(Load):
     @stage.heavy
     def test_it_is_used_up_and_no_key_fails(self):
+        """Beside the start, which a run of ten keys measures. The responder's bucket is full when a run begins."""
+        start = self.measure(10)
         keys = count(5000, 100000)
+        run = self.measure(keys)
+        used = run["served"] / (1000 * (run["seconds"] - start["seconds"] + 1))
+        self.tell(keys=keys, quota_used=used, start=start["seconds"], run=run)
+        self.assertGreaterEqual(used, 0.95)
+
+    def measure(self, keys):
         self.start(delay=25, quota=1000)
         done = self.rewrap(keys)
         figures = self.kms.figures()
         self.check_all(done)
-        # One second's worth lies in the responder's bucket when the run begins.
-        used = figures["served"] / (1000 * (done.report["seconds"] + 1))
-        self.tell(keys=keys, quota_used=used, kms=done.report["kms"], responder=figures, **done.usage,
-                  seconds=done.report["seconds"])
-        self.assertGreaterEqual(used, 0.95)
+        return {"served": figures["served"], "throttled": figures["throttled"], "seconds": done.report["seconds"],
+                "p50Ms": done.report["kms"]["p50Ms"], "cpu": done.usage["cpu"], "responderCpu": figures["cpuSeconds"]}
 
     @stage.heavy
     def test_memory_does_not_grow_with_the_vault(self):
