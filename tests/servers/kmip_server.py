@@ -10,6 +10,7 @@ import ssl
 import sys
 import threading
 import time
+import traceback
 
 if not hasattr(ssl, "wrap_socket"):  # Python 3.12 took it away; PyKMIP 0.10.0 wants it
     def _wrap_socket(sock, keyfile=None, certfile=None, server_side=False, cert_reqs=ssl.CERT_NONE, ssl_version=None,
@@ -26,11 +27,12 @@ if not hasattr(ssl, "wrap_socket"):  # Python 3.12 took it away; PyKMIP 0.10.0 w
 
 from kmip.services.server import server as pykmip
 
+# server.pem holds both: Debian 13's PyKMIP takes the certificate's path for the key's.
 CONFIG = """[server]
 hostname=127.0.0.1
 port={port}
-certificate_path={certs}/server.crt
-key_path={certs}/server.key
+certificate_path={certs}/server.pem
+key_path={certs}/server.pem
 ca_path={certs}/ca.pem
 auth_suite=TLS1.2
 policy_path={folder}/policies
@@ -48,6 +50,7 @@ def announce(port):
                 print(json.dumps({"port": port}), flush=True)
                 return
         time.sleep(0.05)
+    os._exit(1)
 
 
 def main():
@@ -67,4 +70,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # its own helper process would keep it
