@@ -50,10 +50,10 @@ class Slow:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
 
-    def run(self, until):
-        """Runs for so long at most; True: it has ended by itself."""
+    def run(self, until, enough=lambda: False):
+        """Runs for so long at most, or until enough() says so; True: it has ended by itself."""
         deadline = time.monotonic() + until
-        while self.process.poll() is None and time.monotonic() < deadline:
+        while self.process.poll() is None and time.monotonic() < deadline and not enough():
             if self.share >= 1:
                 time.sleep(0.002)
                 continue
@@ -97,8 +97,9 @@ def kill_until_done(args, cwd, to, kills, seconds, share, rng, feed=None, pace=0
     left = []
     for _ in range(kills):
         job = Slow(args, cwd, share, feed, pace)
-        # mostly when there is something to go on from: a checkpoint is made each second
-        ended = job.run(rng.uniform(0.02, 1) if rng.random() < 0.25 else rng.uniform(1, seconds))
+        if rng.random() < 0.7:  # when there is something to go on from: a checkpoint is made each second
+            job.run(60, lambda: state_of(to) == "a checkpoint")
+        ended = job.run(rng.uniform(0.02, 0.6 * seconds))
         status = job.end(signal.SIGKILL)
         if ended:
             return status, left, job.text.decode()

@@ -10,8 +10,10 @@ import subprocess
 import time
 import unittest
 
+import rawbson as b
 from killing import Slow, state_of
 from rig import PROGRAM, TIMEOUT, Case
+from vault import Vault, schema, write_schema
 
 DOCUMENTS = 20_000
 NS = "shop.customers"
@@ -36,18 +38,17 @@ class Stops(Case):
             1,
         ]
 
-    def begin(self, *more, wants="a checkpoint", **options):
+    def begin(self, *more, wants="a checkpoint", share=0.1, **options):
         """Slows the job down until it has left a checkpoint; the caller ends it."""
-        job = Slow([*self.job, *more], self.folder, 0.1, **options)
-        for _ in range(600):
-            self.assertFalse(job.run(0.1), job.text)
-            if state_of(self.path("out")) == wants:
-                return job
+        job = Slow([*self.job, *more], self.folder, share, **options)
+        ended = job.run(60, lambda: state_of(self.path("out")) == wants)
+        if not ended and state_of(self.path("out")) == wants:
+            return job
         job.end(signal.SIGKILL)
-        self.fail("no checkpoint in 60 s")
+        self.fail(f"no checkpoint in 60 s: {job.text}")
 
-    def kill_half_way(self):
-        self.begin().end(signal.SIGKILL)
+    def kill_half_way(self, **options):
+        self.begin(**options).end(signal.SIGKILL)
         self.assertEqual("a checkpoint", state_of(self.path("out")))
 
     def whole(self, done):
@@ -91,9 +92,9 @@ class Stops(Case):
     def test_another_job_is_refused_until_it_is_forgotten(self):
         self.kill_half_way()
         shutil.copy(self.source, self.path("same.bson"))
-        schema = json.loads(self.path("demo/schema.json").read_text())
-        del schema[NS]["properties"]["phone"]
-        self.path("other.json").write_text(json.dumps(schema))
+        less = json.loads(self.path("demo/schema.json").read_text())
+        del less[NS]["properties"]["phone"]
+        self.path("other.json").write_text(json.dumps(less))
         base = ["encrypt", *self.config, "--to", "out"]
         others = {
             "schema": [*base, "--from", self.source, "--schema-map", "other.json"],
@@ -114,6 +115,47 @@ class Stops(Case):
         self.kill_half_way()
         done = self.keyturn(*self.job[:-4], "--threads", 3, "--backend", "auto", "--max-failures", 5, "--quiet")
         self.assertTrue(done.report["resumed"])
+        self.whole(done)
+
+    def test_keys_that_documents_name(self):
+        """A job that goes on finds them again, also those that only documents before its checkpoint have named."""
+        vault = Vault(["one", "two", "three"])
+        keys = vault.write(self.folder)
+        rule = {"encrypt": {"keyId": "/key", "algorithm": "AEAD_AES_256_CBC_HMAC_SHA_512-Random"}}
+        options = keys + write_schema(self.path("pointer.json"), {NS: schema({"secret": rule})})
+        names = ["one"] * 500 + ["two", "three"] * 5000 + ["one"] * 500
+        docs = [
+            b.document(
+                ("_id", b.INT, b.int32(i)),
+                ("key", b.STRING, b.string(name)),
+                ("secret", b.STRING, b.string("s" * (i % 50))),
+                ("pad", b.STRING, b.string("p" * 1500)),
+            )
+            for i, name in enumerate(names)
+        ]
+        self.source.write_bytes(b"".join(docs))
+        self.job[1:3] = options
+        self.kill_half_way(share=0.01)
+        done = self.keyturn(*self.job)
+        self.assertTrue(done.report["resumed"])
+        made = b.split(self.path("out").read_bytes())
+        for i in range(0, len(docs), 97):
+            payload = b.payload(*b.fields(made[i])["secret"])
+            self.assertEqual(vault.ids[names[i]], payload[1:17])
+        self.keyturn("decrypt", *keys, "--ns-include", NS, "--from", "out", "--to", "back")
+        self.assertEqual(b"".join(docs), self.path("back").read_bytes())
+
+    def test_a_finished_output_keeps_no_checkpoint(self):
+        """Killed between the last rename and the end: the work is done, and says so."""
+        self.kill_half_way()
+        left = self.path("out.part.checkpoint").read_bytes()
+        self.keyturn(*self.job)
+        self.path("out.part.checkpoint").write_bytes(left)
+        done = self.keyturn(*self.job, exit=2)
+        self.assertIn("out: exists", done.text)
+        self.path("out").rename(self.path("done"))
+        done = self.keyturn(*self.job)
+        self.assertFalse(done.report["resumed"])
         self.whole(done)
 
     def test_a_changed_input_is_refused(self):
