@@ -35,9 +35,8 @@ static const struct kt_cli_command commands[] = {
      KT_CMD_STATUS, kt_status_command},
     {"keys", "put back what a rewrap on a server has replaced",
      "restore FILE --key-vault STORE [--key-vault-namespace NS] [options]",
-     "FILE is the backup that the rewrap has written. Only keys that still hold what keyturn wrote are put "
-     "back; of\n"
-     "all others it says so.\n",
+     "FILE is the backup that the rewrap has written. Only keys that still hold what keyturn wrote are put\n"
+     "back; of all others it says so.\n",
      KT_CMD_KEYS, kt_keys_command},
     {"bench", "measure what a key management service gives",
      "kms --kms-providers FILE --provider ID [--master-key JSON|@FILE] [--keys N] [options]",

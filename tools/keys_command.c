@@ -75,8 +75,8 @@ int kt_keys_command(const struct kt_cli_command *command, int argc, char **argv)
     int skip = asks ? 0 : 2;
     enum kt_status status;
     if (!asks && strcmp(verb, "restore") != 0)
-        status =
-            kt_fail(&err, KT_E_USAGE, "keys needs what to do: keyturn keys restore FILE --key-vault STORE");
+        status = kt_fail(&err, KT_E_USAGE,
+                         "keys: say what is to be done: keyturn keys restore FILE --key-vault STORE");
     else if (!asks && !file)
         status = kt_fail(&err, KT_E_USAGE,
                          "keys restore needs the backup file of a rewrap: keyturn keys restore FILE "

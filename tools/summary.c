@@ -195,7 +195,7 @@ static void print_rewrap(FILE *out, const struct kt_job_options *options, const 
     if (!dry && done)
         kt_kms_print_unneeded(out, keys);
     if (!dry && done && result->backup)
-        fprintf(out, "  backup  %s\n", result->backup);
+        fprintf(out, "  undo    keyturn keys restore %s --key-vault ...\n", result->backup);
 }
 
 void kt_summary_print(FILE *out, const struct kt_job_options *options, const struct kt_job_result *result)
