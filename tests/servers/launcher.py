@@ -60,7 +60,7 @@ class Servers:
     def stop(self):
         for process in self.processes:
             if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)  # PyKMIP has a helper process
         for process in self.processes:
             process.wait()
             if process.stdout:
@@ -75,7 +75,8 @@ class Servers:
         """A server that prints one JSON line once it serves."""
         with self._log(name) as log:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                       env={**os.environ, **(env or {})}, cwd=self.folder)
+                                       env={**os.environ, **(env or {})}, cwd=self.folder,
+                                       start_new_session=True)
         self.processes.append(process)
         line = process.stdout.readline()
         if not line:
@@ -96,7 +97,7 @@ class Servers:
             config.write(haproxy_config(mine, port, f"{name}.lua", self.certs, **options))
         with self._log("haproxy") as log:
             process = subprocess.Popen([shutil.which("haproxy") or "/usr/sbin/haproxy", "-f", f"{name}.cfg", "-db"],
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(process)
         wait_for_port(mine, process, log.name)
         return mine
