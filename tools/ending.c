@@ -18,13 +18,13 @@ int kt_ending_percent(const struct kt_job_progress *progress)
     return (int)((double)progress->nbytes_done * 100 / (double)progress->nbytes_total);
 }
 
-/* stdout, devices and pipes take no checkpoint. */
+/* stdout, devices and pipes take no checkpoint, and one transaction has none. */
 static bool resumable(const struct kt_job_options *options)
 {
     struct stat st;
     const char *changed = options->kind == KT_JOB_REWRAP ? options->key_vault : options->from;
     if (options->kind != KT_JOB_VERIFY && !options->dry_run && !options->to && kt_store_is_server(changed))
-        return true;
+        return !options->all_or_nothing;
     if (options->kind == KT_JOB_VERIFY || options->dry_run || !options->to || strcmp(options->to, "-") == 0)
         return false;
     return stat(options->to, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);

@@ -56,7 +56,8 @@ static int restore(const struct kt_settings *settings, const char *file, struct 
     kt_guard_end(&guard);
     if (status == KT_OK)
         return finish(screen, &options, &result);
-    if (kt_status_category(status) == KT_CAT_USAGE)
+    /* The whole file is read before the key vault is touched. */
+    if (kt_status_category(status) == KT_CAT_USAGE || status == KT_E_FORMAT)
         return kt_screen_refused(screen, &err);
     kt_screen_error(screen, 4, err.message, "The same command goes on: what is put back stays.");
     return 4;
