@@ -86,7 +86,10 @@ static bool can_do_without(const struct kt_cli_command *command, const struct kt
     const char *store = command->bit == KT_CMD_REWRAP ? settings->key_vault : settings->from;
     if (strcmp(name, "to") == 0)
         return settings->dry_run || kt_store_is_server(store);
-    return strcmp(name, "key-vault") == 0 && kt_store_is_server(settings->from);
+    if (strcmp(name, "key-vault") == 0 && settings->jobs)
+        return true;
+    return strcmp(name, "key-vault") == 0 && command->bit != KT_CMD_STATUS &&
+           kt_store_is_server(settings->from);
 }
 
 static enum kt_status check_required(const struct kt_cli_command *command, const struct kt_settings *settings,

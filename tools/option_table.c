@@ -65,6 +65,8 @@ static const struct kt_option options[] = {
      AT(older_than_ms)},
     {"all-or-nothing", NULL, KT_OPTION_FLAG, KT_CMD_REWRAP, 0, "when a single DEK fails, nothing is written",
      AT(all_or_nothing)},
+    {"jobs", NULL, KT_OPTION_FLAG, KT_CMD_STATUS, 0,
+     "servers: list the unfinished jobs that --checkpoint holds, and who works on them", AT(jobs)},
     {"cmk", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_STATUS, 0,
      "a masterKey document with its provider: does anything still need this CMK? Fields that it leaves out "
      "match anything",
@@ -89,7 +91,7 @@ static const struct kt_option options[] = {
     {"backup", "FILE", KT_OPTION_PATH, KT_CMD_REWRAP, 0,
      "servers: where the old key documents are kept, with the new wraps that replace them; it must not exist",
      .preset = "rewrap-<UTC>.bson in the working folder", AT(backup)},
-    {"checkpoint", "DB", KT_OPTION_TEXT, WRITES | KT_CMD_KEYS, 0,
+    {"checkpoint", "DB", KT_OPTION_TEXT, WRITES | KT_CMD_KEYS | KT_CMD_STATUS, 0,
      "servers: the database that keeps how far the job came", .preset = "keyturn", AT(checkpoint)},
     {"partition", "I/N", KT_OPTION_TEXT, KT_CMD_ENCRYPT | KT_CMD_DECRYPT, 0,
      "servers: this worker does part I (from 0) of N; auto: of a Slurm job array; auto/N: "

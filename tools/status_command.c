@@ -6,6 +6,7 @@
 #include "tools/commands.h"
 #include "tools/help.h"
 #include "tools/inputs.h"
+#include "tools/jobs_screen.h"
 #include "tools/report.h"
 #include "tools/screen.h"
 #include "tools/status_screen.h"
@@ -83,6 +84,10 @@ int kt_status_command(const struct kt_cli_command *command, int argc, char **arg
     if (status == KT_OK && help) {
         kt_help_command(stdout, command);
         exit = kt_screen_flush(0);
+        goto done;
+    }
+    if (status == KT_OK && settings.jobs) {
+        exit = kt_jobs_print(&screen, &settings);
         goto done;
     }
     if (status == KT_OK)

@@ -21,6 +21,9 @@ class Partitions(LiveCase):
         self.assertTrue(all(self.sealed_count(d) == 3 for d in self.read()))
         self.assert_closed()
 
+    def jobs(self):
+        return self.keyturn("status", "--jobs", "--from", self.uri, "--checkpoint", self.state_db).out.decode()
+
     def test_two_at_once(self):
         workers = [self.start("encrypt", "--partition", f"{i}/2", "--report", f"r{i}.json") for i in range(2)]
         self.assertEqual([0, 0], [w.wait(120) for w in workers], self.err_text())
@@ -50,13 +53,31 @@ class Partitions(LiveCase):
         other = self.start("encrypt", "--partition", "auto", env=task(1))
         self.until("the first began", lambda: self.state["checkpoints"].find_one({"_id.is": "range", "at": {
             "$ne": b""}, "_id.n": {"$mod": [2, 0]}}))
+        listed = self.jobs()
+        self.assertIn("1 unfinished job", listed)
+        self.assertIn(f"process {slow.pid}", listed + self.jobs())
         slow.send_signal(signal.SIGKILL)
         slow.wait()
         self.assertEqual(0, other.wait(120), self.err_text())
         self.assertTrue(self.state_docs(), "half of it is left")
+        listed = self.jobs()
+        self.assertIn("encrypt", listed)
+        self.assertIn("2 partitions", listed)
         done = self.keyturn(*self.args("encrypt", "--partition", "auto"), env=task(0))
         self.assertTrue(done.report["resumed"])
         self.compare()
+
+    def test_jobs_are_listed(self):
+        self.assertIn("0 unfinished jobs", self.jobs())
+        process = self.start("encrypt", "--max-docs-per-second", DOCUMENTS // 20)
+        self.until("it began", lambda: self.docs.find_one({"b": {"$type": "binData"}}))
+        self.assertIn(f"process {process.pid} on", self.jobs())
+        process.terminate()
+        self.assertEqual(3, process.wait(60))
+        self.assertIn("nobody works on it", self.jobs())
+        self.run_job("encrypt")
+        self.assertIn("0 unfinished jobs", self.jobs())
+        self.keyturn("status", "--jobs", "--from", "x.bson", exit=2)
 
     def test_the_environment_is_asked_by_auto_alone(self):
         self.keyturn(*self.args("encrypt"), env={"SLURM_ARRAY_TASK_ID": "5", "JOB_COMPLETION_INDEX": "7"})
