@@ -3,22 +3,33 @@
 
 #include <string.h>
 
+/* What stands in the way of changes alone: verify does not mind, and a dry run tells what the job will meet.
+ */
+static enum kt_status in_the_way(const struct kt_live *live, const struct kt_error *err)
+{
+    if (!live->reads_only)
+        return err->status;
+    if (live->job->command->writes)
+        kt_job_warn(live->job, "%s", err->message);
+    return KT_OK;
+}
+
 enum kt_status kt_live_check_server(const struct kt_live *live, struct kt_error *err)
 {
     const char *name = kt_mongo_name(live->mongo);
-    if (live->reads_only)
-        return KT_OK;
-    if (kt_mongo_topology(live->mongo) == KT_STANDALONE)
-        return kt_fail(
+    if (kt_mongo_topology(live->mongo) == KT_STANDALONE) {
+        kt_fail(
             err, KT_E_USAGE,
             "%s is a standalone server, which has no transactions; restart its mongod with --replSet NAME "
             "and run rs.initiate(): a set of one member is enough",
             name);
+        return in_the_way(live, err);
+    }
     int version = kt_mongo_version(live->mongo);
-    if (version && version < 40400)
-        return kt_fail(err, KT_E_USAGE,
-                       "%s is older than MongoDB 4.4, the first that can be changed in place", name);
-    return KT_OK;
+    if (!version || version >= 40400)
+        return KT_OK;
+    kt_fail(err, KT_E_USAGE, "%s is older than MongoDB 4.4, the first that can be changed in place", name);
+    return in_the_way(live, err);
 }
 
 static enum kt_status check_kind(const struct kt_live *live, const struct kt_live_ns *ns,
@@ -32,12 +43,11 @@ static enum kt_status check_kind(const struct kt_live *live, const struct kt_liv
         return kt_fail(err, KT_E_USAGE, "%s is a time-series collection, whose fields cannot be encrypted",
                        name);
     case KT_COLL_CAPPED:
-        return live->reads_only
-                   ? KT_OK
-                   : kt_fail(err, KT_E_USAGE,
-                             "%s is capped, and capped collections take no part in transactions; copy it "
-                             "into an ordinary collection first",
-                             name);
+        kt_fail(err, KT_E_USAGE,
+                "%s is capped, and capped collections take no part in transactions; copy it into an ordinary "
+                "collection first",
+                name);
+        return in_the_way(live, err);
     case KT_COLL_QE:
         return kt_fail(
             err, KT_E_USAGE,
@@ -240,11 +250,13 @@ enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct
 {
     enum kt_status status = check_kind(live, ns, err);
     const struct kt_schema *schema = ns->ns->schema;
-    if (ns->facts.clustered && status == KT_OK && !live->reads_only)
-        status =
-            kt_fail(err, KT_E_USAGE,
-                    "%s is a clustered collection, which cannot be changed in place yet; write it elsewhere",
-                    ns->ns->name);
+    if (ns->facts.clustered && status == KT_OK) {
+        kt_fail(err, KT_E_USAGE,
+                "%s is a clustered collection, which cannot be changed in place; take a dump with mongodump "
+                "and name that",
+                ns->ns->name);
+        status = in_the_way(live, err);
+    }
     if (!schema || !live->job->command->writes)
         return status;
     for (size_t i = 0; i < kt_schema_rules(schema) && status == KT_OK; i++) {
