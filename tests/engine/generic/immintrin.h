@@ -4,6 +4,7 @@
 #ifndef KT_TESTS_GENERIC_IMMINTRIN_H
 #define KT_TESTS_GENERIC_IMMINTRIN_H
 
+#pragma GCC system_header /* it defines anew what compilers have as macros or functions */
 #include_next <immintrin.h>
 
 #include <stdint.h>
