@@ -50,13 +50,13 @@ def rules(folder):
 
 
 def peer(folder, source, megabytes):
-    """MB/s of a script on pymongo's bson and libmongocrypt: decode, encrypt five fields one by one, encode, write."""
+    """MB/s, and MB a CPU second, of a script on pymongo's bson and libmongocrypt: decode, encrypt five fields one by
+    one, encode, write."""
     providers = json.loads((folder / "demo/kms.json").read_text())["kmsProviders"]
-    todo, done = rules(folder), 0
-    with Judge(rawbson.split((folder / "demo/keyvault.bson").read_bytes()), providers) as judge, open(
-        source, "rb"
-    ) as dump, open(folder / "peer.bson", "wb") as out:
-        began = time.perf_counter()
+    todo, taken = rules(folder), 0
+    keys = rawbson.split((folder / "demo/keyvault.bson").read_bytes())
+    with Judge(keys, providers) as judge, open(source, "rb") as dump, open(folder / "peer.bson", "wb") as out:
+        began, cpu = time.perf_counter(), time.process_time()
         for document in bson.decode_file_iter(dump):
             for path, (key, deterministic) in todo.items():
                 *parents, field = path.split(".")
@@ -65,15 +65,13 @@ def peer(folder, source, megabytes):
                     inner = inner[name]
                 plain = bson.encode({"v": inner[field]})
                 inner[field] = bson.decode(judge.explicit(plain, key, deterministic))["v"]
-            made = bson.encode(document)
-            out.write(made)
-            done += len(made)
-            if done > megabytes * MB:
+            out.write(bson.encode(document))
+            taken = dump.tell()
+            if taken > megabytes * MB:
                 break
-        taken = dump.tell() if done > megabytes * MB else source.stat().st_size
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     remove(folder / "peer.bson")
-    return taken / MB / seconds
+    return taken / MB / seconds, taken / MB / cpu
 
 
 def main():
@@ -96,49 +94,45 @@ def bench(folder, args):
     sample(folder, small)
     threads = ["--threads", args.threads] if args.threads else []
     options = ["encrypt", "--config", "demo/keyturn.json", "--from", "demo/dump/shop/customers.bson"]
-    _, low_peak = run([*options, *threads, "--to", "out"], folder)
+    sealed = ["--config", "demo/keyturn.json", "--ns-include", NS, "--from", "out"]
+    low = run([*options, *threads, "--to", "out"], folder)
     remove(folder / "demo", folder / "out")
     source = sample(folder, 10 * small)
     megabytes = source.stat().st_size / MB
     figures.facts["documents"] = 10 * small
 
-    rates = {
-        "cp and sync": [],
-        "keyturn": [],
-        "keyturn to /dev/null": [],
-        "keyturn to /dev/null, one thread": [],
-        "decrypt": [],
-        "verify": [],
+    copies, runs = [], {
+        name: [] for name in ("encrypt", "encrypt to /dev/null", "the same, one thread", "verify", "decrypt")
     }
-    peaks = []
     for _ in range(args.rounds):
-        rates["cp and sync"].append(megabytes / copy_and_sync(source, folder / "copy"))
+        copies.append(megabytes / copy_and_sync(source, folder / "copy"))
         remove(folder / "copy", folder / "out", folder / "back")
-        seconds, peak = run([*options, *threads, "--to", "out"], folder)
-        rates["keyturn"].append(megabytes / seconds)
-        peaks.append(peak)
-        rates["keyturn to /dev/null"].append(megabytes / run([*options, *threads, "--to", "/dev/null"], folder)[0])
-        rates["keyturn to /dev/null, one thread"].append(
-            megabytes / run([*options, "--threads", 1, "--to", "/dev/null"], folder)[0]
-        )
-        seconds, _ = run(["verify", "--config", "demo/keyturn.json", "--from", "out", "--ns-include", NS], folder)
-        rates["verify"].append(megabytes / seconds)
-        seconds, _ = run(
-            ["decrypt", "--config", "demo/keyturn.json", "--from", "out", "--ns-include", NS, "--to", "back"], folder
-        )
-        rates["decrypt"].append(megabytes / seconds)
-    peer_rate = figures.add(
-        "script on pymongo and libmongocrypt",
-        [peer(folder, source, args.peer_megabytes) for _ in range(min(3, args.rounds))],
-        "MB/s",
+        runs["encrypt"].append(run([*options, *threads, "--to", "out"], folder))
+        runs["encrypt to /dev/null"].append(run([*options, *threads, "--to", "/dev/null"], folder))
+        runs["the same, one thread"].append(run([*options, "--threads", 1, "--to", "/dev/null"], folder))
+        runs["verify"].append(run(["verify", *sealed, *threads], folder))
+        runs["decrypt"].append(run(["decrypt", *sealed, *threads, "--to", "back"], folder))
+    scripts = [peer(folder, source, args.peer_megabytes) for _ in range(min(3, args.rounds))]
+    copy = figures.add("cp and sync", copies, "MB/s")
+    script = figures.add("script on pymongo and libmongocrypt", [rate for rate, _ in scripts], "MB/s")
+    script_cpu = figures.add("script, a CPU second", [rate for _, rate in scripts], "MB")
+    rates = {
+        name: figures.add(f"keyturn {name}", [megabytes / r.seconds for r in many], "MB/s")
+        for name, many in runs.items()
+    }
+    cpu = figures.add("keyturn encrypt, a CPU second", [megabytes / r.cpu for r in runs["encrypt"]], "MB")
+    null_cpu = figures.add(
+        "keyturn encrypt to /dev/null, one thread, a CPU second",
+        [megabytes / r.cpu for r in runs["the same, one thread"]],
+        "MB",
     )
-    medians = {name: figures.add(name, values, "MB/s") for name, values in rates.items()}
-    high_peak = figures.add("peak memory (VmHWM)", [p / 1024 for p in peaks], "MiB")
-    figures.add("peak memory at a tenth of the data", [low_peak / 1024], "MiB")
-    figures.ratio("keyturn / cp and sync", medians["keyturn"] / medians["cp and sync"])
-    figures.ratio("keyturn / script", medians["keyturn"] / peer_rate)
-    figures.ratio("keyturn, one thread, /dev/null / script", medians["keyturn to /dev/null, one thread"] / peer_rate)
-    figures.ratio("peak memory / at a tenth of the data", high_peak / (low_peak / 1024))
+    peak = figures.add("peak memory (VmHWM)", [r.peak_kib / 1024 for r in runs["encrypt"]], "MiB")
+    figures.add("peak memory at a tenth of the data", [low.peak_kib / 1024], "MiB")
+    figures.ratio("keyturn / cp and sync", rates["encrypt"] / copy)
+    figures.ratio("keyturn / script", rates["encrypt"] / script)
+    figures.ratio("keyturn / script, a CPU second", cpu / script_cpu)
+    figures.ratio("keyturn, one thread, to /dev/null / script, a CPU second", null_cpu / script_cpu)
+    figures.ratio("peak memory / at a tenth of the data", peak / (low.peak_kib / 1024))
     remove(folder / "out")
     parts = measure.shares([*options, *threads, "--to", "out"], folder, folder / "perf.data")
     figures.facts["CPU shares by folder"] = (

@@ -20,16 +20,18 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 import memory  # noqa: E402
 from rig import PROGRAM  # noqa: E402
 
+Run = collections.namedtuple("Run", "seconds cpu peak_kib")
+
 
 def run(args, cwd, exit=0, program=PROGRAM):
-    """(seconds, peak KiB) of one run of a program."""
+    """One run of a program: seconds, CPU seconds of all its threads, peak KiB."""
     began = time.perf_counter()
     with memory.Exiting(args, cwd, program) as process:
         status = process.run_to_exit()
-        seconds, peak = time.perf_counter() - began, process.peak_kib()
+        seconds, cpu, peak = time.perf_counter() - began, process.cpu_seconds(), process.peak_kib()
     if status != exit:
         raise SystemExit(f"{program} {' '.join(map(str, args))}: exit status {status}")
-    return seconds, peak
+    return Run(seconds, cpu, peak)
 
 
 def copy_and_sync(source, to):

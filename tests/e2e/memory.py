@@ -67,6 +67,11 @@ class Exiting:
         _libc.ptrace(0x4201, self.pid, None, ctypes.addressof(value))
         return value.value
 
+    def cpu_seconds(self):
+        with open(f"/proc/{self.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def peak_kib(self):
         with open(f"/proc/{self.pid}/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))

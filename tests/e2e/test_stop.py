@@ -48,7 +48,9 @@ class Stops(Case):
         self.fail(f"no checkpoint in 60 s: {job.text}")
 
     def kill_half_way(self, **options):
-        self.begin(**options).end(signal.SIGKILL)
+        job = self.begin(**options)
+        job.end(signal.SIGKILL)
+        self.assertFalse(os.path.exists(f"/dev/shm/mongoc-{job.process.pid}"))  # libmongoc's counters
         self.assertEqual("a checkpoint", state_of(self.path("out")))
 
     def whole(self, done):
