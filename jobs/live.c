@@ -22,6 +22,15 @@ int kt_guard_main(int fd)
     return kt_guard_serve(fd);
 }
 
+void *kt_live_alloc(size_t alignment, size_t count, size_t nbytes)
+{
+    size_t total = (count ? count : 1) * nbytes;
+    void *items = count > SIZE_MAX / nbytes ? NULL : aligned_alloc(alignment, total);
+    if (items)
+        memset(items, 0, total);
+    return items;
+}
+
 bool kt_live_wanted(const struct kt_job_options *options)
 {
     return !options->to &&
@@ -72,7 +81,7 @@ enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err)
         if (job->namespaces[i].counts.paths_count > rules)
             rules = job->namespaces[i].counts.paths_count;
     }
-    live->lanes = calloc((size_t)job->threads, sizeof *live->lanes);
+    live->lanes = KT_LIVE_NEW(struct kt_live_lane, (size_t)job->threads);
     if (!live->lanes)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     enum kt_status status = KT_OK;

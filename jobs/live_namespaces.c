@@ -112,7 +112,7 @@ enum kt_status kt_live_name_namespaces(struct kt_live *live, struct kt_error *er
     size_t count = job->namespaces_count;
     if (count == 0 && (job->options.ns_include || job->options.ns_exclude))
         return kt_fail(err, KT_E_USAGE, "--ns-include and --ns-exclude leave no namespace to work on");
-    live->namespaces = calloc(count ? count : 1, sizeof *live->namespaces);
+    live->namespaces = KT_LIVE_NEW(struct kt_live_ns, count);
     if (!live->namespaces)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     for (size_t i = 0; i < count && status == KT_OK; i++) {

@@ -43,7 +43,7 @@ static enum kt_status alloc_ranges(struct kt_live *live, struct kt_live_ns *ns, 
     size_t count = 0;
     for (size_t n = (size_t)live->part; n < ns->state.ranges_count; n += (size_t)live->parts)
         count++;
-    ns->ranges = calloc(count ? count : 1, sizeof *ns->ranges);
+    ns->ranges = KT_LIVE_NEW(struct kt_state_range, count);
     if (!ns->ranges)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     ns->ranges_count = count;
