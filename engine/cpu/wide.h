@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vector backends' common body. One message cannot fill a vector unit, so up to 64 are worked on side by
+/* The vector backends' common body. One message cannot fill a vector unit, so up to 32 are worked on side by
  * side:
  *
  * - a window's messages are sorted by length (wide_batch.h) and taken in groups of up to 32;
- * - each message of a group gets a row, laid out as its HMAC reads it: AAD | IV | ciphertext | AL | 0x80 |
- * 0.. | length (wide_rows.h). Rows live in L1; CBC works in them in place; long messages pass through in
- * chunks;
- * - phases run over the whole group (stage, CBC, finish, inner hash, outer hash, tags), so that what one
- * phase stores has left the store queue before the next one loads it in other widths.
+ * - each message of a group gets a row, laid out as its HMAC reads it (wide_rows.h):
+ * - AAD | IV | ciphertext | AL | 0x80 | 0.. | length
+ * - rows live in L1; CBC works in them in place; long messages pass through in chunks;
+ * - phases (stage, encrypt, finish, hash, tags) run over the whole group, so that what one phase stores has
+ * left the store queue before the next one loads it in other widths.
  *
  * A file per instruction set defines WIDE_LANES (messages per SHA-512 call) and the kernels, includes these
  * headers, and exports one table. Everything here is static: code for one instruction set never leaks into
@@ -90,9 +90,9 @@ struct wide_state {
     _Alignas(64) uint8_t digests[GROUP_MAX][32];
     _Alignas(64) uint8_t rows[GROUP_MAX][ROW_NBYTES];
     unsigned used_rows, used_to; /* what has to be wiped of rows */
-    /* of the window: one length of AAD; some IVs to be made; messages taken in another order than they came
-     */
-    bool aads_alike, deterministic, scattered;
+    bool aads_alike;             /* of the window: one length of AAD, */
+    bool deterministic;          /* some IVs are to be made, */
+    bool scattered;              /* messages are taken in another order than they came */
     struct lane lanes[GROUP_MAX];
     uint16_t order[WIDE_WINDOW], sorted[WIDE_WINDOW];
     uint8_t class[WIDE_WINDOW];

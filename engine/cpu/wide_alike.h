@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The common case by itself: a group whose messages have AADs of one length and as many blocks, and fit a
  * chunk. What wide_rows.h works out for each row is then one constant for all. Lane 0 holds it; the others
- * hold pointers alone. */
+ * hold pointers and `staged`. */
 #ifndef KT_ENGINE_CPU_WIDE_ALIKE_H
 #define KT_ENGINE_CPU_WIDE_ALIKE_H
 

@@ -68,7 +68,7 @@ PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum jo
     return n;
 }
 
-/* Field by field: a whole struct would be built on the stack and loaded in other widths than it was stored.
+/* Field by field: a whole struct would be built on the stack, and loaded in other widths than it was stored.
  */
 PHASE void set_lane(struct lane *l, const struct kt_batch *b, struct kt_msg *m, enum job job)
 {
