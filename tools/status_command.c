@@ -56,7 +56,7 @@ static int run(const struct kt_settings *settings, struct kt_inputs *inputs, str
         kt_status_print(stdout, &options, result);
         exit = kt_screen_flush(result->exit);
     } else {
-        exit = kt_status_category(status) == KT_CAT_USAGE ? 2 : 4;
+        exit = kt_status_category(status) == KT_CAT_USAGE || status == KT_E_DENIED ? 2 : 4;
         kt_screen_error(screen, exit, err.message, "Nothing was touched.");
     }
     struct kt_report_head head = {.job = "status", .exit = exit, .failure = &err};
