@@ -71,7 +71,8 @@ struct kt_live {
     _Atomic(const char *) waiting_for;
 };
 
-/* Zeroed items that hold a bson_t, which wants more alignment than malloc gives. NULL: memory ran out. free() frees. */
+/* Zeroed items that hold a bson_t, which wants more alignment than malloc gives. NULL: memory ran out. free()
+ * frees. */
 #define KT_LIVE_NEW(type, count) ((type *)kt_live_alloc(_Alignof(type), (count), sizeof(type)))
 void *kt_live_alloc(size_t alignment, size_t count, size_t nbytes);
 
