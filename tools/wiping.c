@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "common/secmem.h"
 
 /* What libbson allocates first is what the credentials are read with: it lies in pages that core dumps leave
  * out. A block is wiped when it is freed, its place is not used again; when all are taken, malloc gives. */
@@ -64,7 +63,7 @@ static size_t usable_nbytes(void *p)
 void kt_wiping_free(void *p)
 {
     if (p)
-        kt_wipe(p, usable_nbytes(p));
+        explicit_bzero(p, usable_nbytes(p)); /* each block that libraries free: several times faster */
     if (!is_hidden(p))
         free(p);
 }
