@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-
 /* What libbson allocates first is what the credentials are read with: it lies in pages that core dumps leave
  * out. A block is wiped when it is freed, its place is not used again; when all are taken, malloc gives. */
 #define HIDDEN_NBYTES ((size_t)4 << 20)
