@@ -49,9 +49,12 @@ AES_INLINE void cbc_streams(const uint8_t (*keys)[GROUP_MAX][16], uint8_t *data,
 static inline void cbc_keys(uint8_t (*to)[GROUP_MAX][16], const struct lane *lanes, unsigned count,
                             bool one_key)
 {
-    for (int r = 0; r <= KT_AES_ROUNDS; r++)
-        for (unsigned i = 0; i < (one_key ? 1 : count); i++)
-            store_block(to[r][i], load_block(lanes[i].key->enc[r]));
+    for (unsigned i = 0; i < (one_key ? 1 : count); i++) {
+        const struct kt_key *key = lanes[i].key;
+#pragma GCC unroll 15
+        for (int r = 0; r <= KT_AES_ROUNDS; r++)
+            store_block(to[r][i], load_block(key->enc[r]));
+    }
 }
 
 /* blocks blocks of count <= GROUP_MAX rows in place. Rows past count may be computed on too. */

@@ -61,17 +61,23 @@ AES_INLINE void cbc_vectors(const uint8_t (*keys)[GROUP_MAX][16], uint8_t *data,
     }
 }
 
-/* The round keys that cbc_encrypt wants: key 0 in all lanes, or each lane's own. */
+/* The round keys that cbc_encrypt wants: key 0 in all lanes, or each lane's own. lanes has keys up to a
+ * multiple of four. */
 static inline void cbc_keys(uint8_t (*to)[GROUP_MAX][16], const struct lane *lanes, unsigned count,
                             bool one_key)
 {
-    for (int r = 0; r <= KT_AES_ROUNDS; r++)
-        if (one_key)
-            _mm512_store_si512(to[r][0],
-                               _mm512_broadcast_i64x2(_mm_load_si128((const __m128i *)lanes[0].key->enc[r])));
-        else
-            for (unsigned i = 0; i < count; i++)
-                _mm_store_si128((__m128i *)to[r][i], _mm_load_si128((const __m128i *)lanes[i].key->enc[r]));
+    for (unsigned i = 0; i < (one_key ? 1 : count); i += 4) {
+        const struct kt_key *a = lanes[i].key, *b = one_key ? a : lanes[i + 1].key;
+        const struct kt_key *c = one_key ? a : lanes[i + 2].key, *d = one_key ? a : lanes[i + 3].key;
+#pragma GCC unroll 15
+        for (int r = 0; r <= KT_AES_ROUNDS; r++) {
+            __m512i x = _mm512_castsi128_si512(_mm_load_si128((const __m128i *)a->enc[r]));
+            x = _mm512_inserti64x2(x, _mm_load_si128((const __m128i *)b->enc[r]), 1);
+            x = _mm512_inserti64x2(x, _mm_load_si128((const __m128i *)c->enc[r]), 2);
+            x = _mm512_inserti64x2(x, _mm_load_si128((const __m128i *)d->enc[r]), 3);
+            _mm512_store_si512(to[r][i], x);
+        }
+    }
 }
 
 /* blocks blocks of count <= GROUP_MAX rows in place. Rows past count may be computed on too. */
