@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "jobs/job.h"
@@ -130,6 +131,16 @@ static char *name_for(const struct kt_failures *failures, const char *ns)
         if (*p == '/')
             *p = '_';
     return name;
+}
+
+bool kt_failures_overwrite(const struct kt_failures *failures, const char *ns, const char *file)
+{
+    struct stat mine, other;
+    char *name = name_for(failures, ns);
+    bool same = name && stat(name, &mine) == 0 && stat(file, &other) == 0 && mine.st_dev == other.st_dev &&
+                mine.st_ino == other.st_ino;
+    free(name);
+    return same;
 }
 
 static enum kt_status open_file(struct kt_failures *failures, char *name, uint64_t keep_nbytes,

@@ -28,6 +28,9 @@ KT_MUST_USE enum kt_status kt_batch_note(struct kt_job_batch *batch, const struc
 /* A document's _id for people: an ObjectId as hex, else as relaxed Extended JSON, cut to fit. */
 void kt_doc_id_text(const uint8_t *arena, const struct kt_doc *doc, char *out, size_t nbytes);
 
+/* True when the list of this namespace's failures would be written over `file`. */
+bool kt_failures_overwrite(const struct kt_failures *failures, const char *ns, const char *file);
+
 /* Appends a batch's lines to the namespace's file, which is created at the first line. KT_OK, KT_E_IO. */
 KT_MUST_USE enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, struct kt_span lines,
                                            struct kt_error *err);

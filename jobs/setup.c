@@ -140,6 +140,20 @@ static enum kt_status open_worker(struct kt_job *job, struct kt_worker *worker, 
     return KT_OK;
 }
 
+/* A killed job reads its list again: its own list of failures must not have been written over it. */
+static enum kt_status keep_only(const struct kt_job *job, struct kt_error *err)
+{
+    for (size_t i = 0; job->only && i < job->namespaces_count; i++) {
+        if (kt_failures_overwrite(&job->failures, job->namespaces[i].name, job->options.only))
+            return kt_fail(
+                err, KT_E_USAGE,
+                "new failures would be written over the list that --only reads, %s; name another file with "
+                "--failures",
+                job->options.only);
+    }
+    return KT_OK;
+}
+
 static enum kt_status open_team(struct kt_job *job, struct kt_error *err)
 {
     size_t rules = 0;
@@ -202,6 +216,8 @@ enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)
         status = open_keys(job, err);
     if (status == KT_OK && job->command->open)
         status = job->command->open(job, err);
+    if (status == KT_OK)
+        status = keep_only(job, err);
     if (status == KT_OK)
         status = open_team(job, err);
     if (status == KT_OK)

@@ -40,7 +40,7 @@ RULES = {
     "io": (["common"], ["bson", "mongoc", "zlib", "zstd", "crypto"]),
     "jobs": (BELOW_JOBS, ["crypto", "bson", "mongoc", "openmp"]),
     # The program names every library's version.
-    "tools": (["jobs"] + BELOW_JOBS, ["crypto", "bson", "mongoc", "curl", "pcre2", "zlib", "zstd"]),
+    "tools": (["jobs", "bench/engine_bench.h"] + BELOW_JOBS, ["crypto", "bson", "mongoc", "curl", "pcre2", "zlib", "zstd"]),
 }
 
 problems = []

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/engine_bench.h"
 #include "jobs/bench_kms.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
@@ -111,6 +112,8 @@ int kt_bench_command(const struct kt_cli_command *command, int argc, char **argv
     struct kt_report report = {0};
     struct kt_screen screen;
     struct kt_error err;
+    if (argc > 1 && strcmp(argv[1], "engine") == 0)
+        return kt_bench_engine(argc - 1, argv + 1);
     bool help = false, named = argc > 1 && strcmp(argv[1], "kms") == 0;
     int exit = 2;
 
@@ -118,7 +121,8 @@ int kt_bench_command(const struct kt_cli_command *command, int argc, char **argv
     bool asks = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
     enum kt_status status =
         named || asks ? kt_command_line_read(command, argc - named, argv + named, &settings, &help, &err)
-                      : kt_fail(&err, KT_E_USAGE, "bench needs what it measures: keyturn bench kms");
+                      : kt_fail(&err, KT_E_USAGE,
+                                "bench needs what it measures: keyturn bench engine, or keyturn bench kms");
     kt_screen_open(&screen, settings.log_format && strcmp(settings.log_format, "json") == 0, settings.quiet,
                    settings.verbose);
     if (status == KT_OK && help) {

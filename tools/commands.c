@@ -38,10 +38,12 @@ static const struct kt_cli_command commands[] = {
      "FILE is the backup that the rewrap has written. Only keys that still hold what keyturn wrote are put\n"
      "back; of all others it says so.\n",
      KT_CMD_KEYS, kt_keys_command},
-    {"bench", "measure what a key management service gives",
-     "kms --kms-providers FILE --provider ID [--master-key JSON|@FILE] [--keys N] [options]",
-     "Wraps random bytes with the CMK, unwraps them again and compares. It uses the account's quota and\n"
-     "costs what so many requests cost; on a KMIP server a masterKey without keyId makes a new key.\n",
+    {"bench", "measure the engine beside its peers, or what a key management service gives",
+     "engine [--help] | kms --kms-providers FILE --provider ID [--master-key JSON|@FILE] [--keys N] "
+     "[options]",
+     "engine: the cryptography alone, on this machine; it has options of its own.\n"
+     "kms: wraps random bytes with the CMK, unwraps them again and compares. It uses the account's quota\n"
+     "and costs what so many requests cost; on a KMIP server a masterKey without keyId makes a new key.\n",
      KT_CMD_BENCH, kt_bench_command},
     {"sample", "write a realistic sample: dump, key vault, schema, providers, configuration",
      "--to FOLDER [--documents N] [--keys N] [--seed N]",

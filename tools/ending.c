@@ -44,7 +44,8 @@ static void advise_after_failures(struct kt_screen *screen, const struct kt_job_
     if (result->withheld)
         kt_screen_note(screen, "%s, then the same command", begin);
     else if (!options->to)
-        kt_screen_note(screen, "%s, then the same command with --only %s", begin, file);
+        kt_screen_note(screen, "%s, then the same command with --only %s and another --failures", begin,
+                       file);
     else if (options->kind == KT_JOB_REWRAP)
         kt_screen_note(screen, "%s, then rewrap --key-vault %s --only %s, with another --to", begin,
                        resumable(options) ? from : "OUTPUT", file);
