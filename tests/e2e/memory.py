@@ -11,7 +11,7 @@ import subprocess
 from rig import PROGRAM
 
 TRACEME, CONT, SETOPTIONS = 0, 7, 0x4200
-TRACEEXIT, EVENT_EXIT = 0x40, 6
+TRACEEXEC, TRACEEXIT, EVENT_EXIT = 0x10, 0x40, 6
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -46,7 +46,7 @@ class Exiting:
 
     def __enter__(self):
         os.waitpid(self.pid, 0)  # stopped by its exec
-        _ptrace(SETOPTIONS, self.pid, TRACEEXIT)
+        _ptrace(SETOPTIONS, self.pid, TRACEEXEC | TRACEEXIT)
         return self
 
     def run_to_exit(self):
@@ -59,7 +59,7 @@ class Exiting:
                 raise OSError("the process ended unseen")
             if state >> 8 == signal.SIGTRAP | EVENT_EXIT << 8:
                 return self._message() >> 8
-            number = os.WSTOPSIG(state)
+            number = 0 if state >> 16 else os.WSTOPSIG(state)  # an exec is no signal
 
     def _message(self):
         value = ctypes.c_ulong()
