@@ -117,12 +117,6 @@ class Refused(stage.Case):
         self.assertEqual((done.report["withheld"], done.report["keys"]["rewrapped"]), (False, len(good)))
         self.assertEqual(len(self.read("new.bson")), len(good))
 
-    @unittest.skipUnless(os.environ.get("KEYTURN_TEST_MONGODB_URI"), "machine: no mongod")
-    def test_all_or_nothing_is_for_files(self):
-        done = self.keyturn("rewrap", "--key-vault", os.environ["KEYTURN_TEST_MONGODB_URI"], *self.providers(given()), "--yes",
-                            "--all-or-nothing", exit=2)
-        self.assertIn("--all-or-nothing", done.err)
-
     def test_one_damaged_wrap_withholds_everything(self):
         documents = [dict(d) for d in self.documents if bytes(d["_id"]).hex() not in self.bad]
         documents[5]["keyMaterial"] = documents[5]["keyMaterial"][:-6] + b"\0\1\2\3\4\5"
