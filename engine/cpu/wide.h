@@ -36,6 +36,7 @@
 
 #define WIDE_WINDOW 4096
 #define WIDE_CLASSES 256
+#define FEW_KEYS 8 /* no more: messages of one length are sorted by key too */
 
 /* Messages side by side: enough for two calls of SHA-512 on 16 lanes and for eight vectors of AES, few enough
  * that their rows and the arenas' lines that are asked for beforehand fit 32 KiB of L1 together. */
@@ -95,7 +96,7 @@ struct wide_state {
     bool scattered;              /* messages are taken in another order than they came */
     struct lane lanes[GROUP_MAX];
     uint16_t order[WIDE_WINDOW], sorted[WIDE_WINDOW];
-    uint8_t class[WIDE_WINDOW];
+    uint16_t class[WIDE_WINDOW];
 };
 
 static inline uint64_t big_endian(uint64_t x)

@@ -30,11 +30,13 @@ PHASE bool takes_part(const struct kt_msg *m, enum job job)
     return m->status == KT_OK && (job != JOB_IV || m->mode == KT_MODE_DETERMINISTIC);
 }
 
-/* s->order = the messages that take part, short ones first (counting sort). Returns how many. */
+/* s->order = the messages that take part, short ones first, and by key where these are few, so that most
+ * groups have one key (counting sort). Returns how many. */
 PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum job job)
 {
-    uint16_t start[WIDE_CLASSES + 1] = {0};
-    unsigned lowest = WIDE_CLASSES, highest = 0, class = 0;
+    uint16_t start[WIDE_CLASSES * FEW_KEYS + 1] = {0};
+    unsigned lowest = WIDE_CLASSES * FEW_KEYS, highest = 0, class = 0;
+    const uint32_t by_key = b->keys_count <= FEW_KEYS ? FEW_KEYS - 1 : 0;
     uint32_t last_nbytes = 0, last_aad = UINT32_MAX;
     size_t n = 0;
     s->aads_alike = true;
@@ -48,11 +50,12 @@ PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum jo
             last_nbytes = m->in_nbytes;
             s->aads_alike &= last_aad == UINT32_MAX || last_aad == m->aad_nbytes;
             last_aad = m->aad_nbytes;
-            class = class_of(hashed_nbytes(m, job));
-            lowest = class < lowest ? class : lowest;
-            highest = class > highest ? class : highest;
+            class = FEW_KEYS * class_of(hashed_nbytes(m, job));
         }
-        s->class[n] = (uint8_t) class;
+        unsigned place = class + (m->key & by_key);
+        lowest = place < lowest ? place : lowest;
+        highest = place > highest ? place : highest;
+        s->class[n] = (uint16_t)place;
         s->order[n++] = (uint16_t)i;
     }
     s->scattered = lowest < highest;
