@@ -21,8 +21,8 @@ enum kt_status kt_lane_init(struct kt_live_lane *lane, struct kt_live *live, str
         status = kt_counts_init(&lane->total, rules_max);
     if (status != KT_OK)
         return kt_fail(err, status, "memory ran out");
-    status = kt_lane_open(&lane->session, live->mongo, live->reads_only, err);
-    if (status == KT_OK && live->job->command == &kt_command_rewrap)
+    status = kt_lane_open(&lane->session, live->target, live->reads_only, err);
+    if (status == KT_OK && (live->copies || live->job->command == &kt_command_rewrap))
         status = kt_lane_open(&lane->reader, live->mongo, true, err);
     return status;
 }
@@ -157,7 +157,10 @@ static enum kt_status do_batch(struct kt_live_lane *lane, struct kt_error *err)
     enum kt_status status = KT_OK;
     while (status == KT_OK && kt_live_gate(lane->live, (uint32_t)lane->batch.docs_count)) {
         bool keys = lane->live->job->command == &kt_command_rewrap;
-        enum kt_txn_end end = keys ? kt_lane_rewrap(lane, err) : kt_lane_batch(lane, err);
+        bool copies = lane->live->copies && !lane->live->reads_only;
+        enum kt_txn_end end = keys     ? kt_lane_rewrap(lane, err)
+                              : copies ? kt_lane_copy(lane, err)
+                                       : kt_lane_batch(lane, err);
         atomic_fetch_sub(&lane->live->at_work, 1);
         switch (end) {
         case KT_TXN_OK:

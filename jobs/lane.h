@@ -34,7 +34,7 @@ struct kt_live_lane {
     pthread_t thread;
     bool started;
     struct kt_lane session;
-    struct kt_lane reader;  /* rewrap: for reads in no transaction */
+    struct kt_lane reader;  /* rewrap, and what is written elsewhere: for reads in no transaction */
     struct kt_region again; /* rewrap: the key documents, read again */
     struct kt_job_batch batch;
     struct kt_live_ns *ns; /* in hand */
@@ -74,6 +74,9 @@ void *kt_lane_main(void *lane);
 /* One batch of the range in hand, from the read to the commit, tried once. KT_TXN_OK: it is done
  * (lane->ended: and the range with it). */
 KT_MUST_USE enum kt_txn_end kt_lane_batch(struct kt_live_lane *lane, struct kt_error *err);
+
+/* The same where the documents are written elsewhere (lane_copy.c). */
+KT_MUST_USE enum kt_txn_end kt_lane_copy(struct kt_live_lane *lane, struct kt_error *err);
 
 /* The same of a range of a key vault (lane_rewrap.c). */
 KT_MUST_USE enum kt_txn_end kt_lane_rewrap(struct kt_live_lane *lane, struct kt_error *err);

@@ -183,7 +183,7 @@ static enum kt_txn_end ask_checkpoint(struct kt_live_lane *lane, enum kt_txn_end
     struct kt_error why;
     const struct kt_id *to = lane->ended ? &lane->range->at : &lane->to;
     kt_state_range_init(&now, lane->range->n);
-    enum kt_status status = kt_state_range_read(live->mongo, &lane->ns->state, &now, &why);
+    enum kt_status status = kt_state_range_read(live->target, &lane->ns->state, &now, &why);
     bool ours = status == KT_OK && memcmp(now.owner, live->owner.id, sizeof now.owner) == 0;
     if (ours && now.done == lane->ended && kt_id_equal(&now.at, to))
         end = KT_TXN_OK;

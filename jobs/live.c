@@ -33,7 +33,7 @@ void *kt_live_alloc(size_t alignment, size_t count, size_t nbytes)
 
 bool kt_live_wanted(const struct kt_job_options *options)
 {
-    return !options->to &&
+    return (!options->to || (options->kind != KT_JOB_REWRAP && kt_mongo_is_uri(options->to))) &&
            kt_mongo_is_uri(options->kind == KT_JOB_REWRAP ? options->key_vault : options->from);
 }
 
@@ -65,18 +65,22 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
     enum kt_status status = rewrap
                                 ? kt_mongo_open(&live->mongo, options->key_vault, "--key-vault", clients, err)
                                 : kt_mongo_open(&live->mongo, options->from, "--from", clients, err);
+    live->target = live->mongo;
+    live->copies = options->to != NULL;
+    if (status == KT_OK && live->copies)
+        status = kt_mongo_open(&live->target, options->to, "--to", clients, err);
     if (status == KT_OK)
         status = kt_live_check_server(live, err);
     if (status == KT_OK)
         status = kt_live_name_namespaces(live, err);
-    return status == KT_OK ? kt_live_check_rights(live, err) : status;
+    return status == KT_OK && !live->copies ? kt_live_check_rights(live, err) : status;
 }
 
 enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err)
 {
     struct kt_live *live = job->live;
     size_t rules = 0;
-    job->lay_out = kt_live_lay_out;
+    job->lay_out = live->copies ? NULL : kt_live_lay_out;
     for (size_t i = 0; i < job->namespaces_count; i++) {
         if (job->namespaces[i].counts.paths_count > rules)
             rules = job->namespaces[i].counts.paths_count;
@@ -103,6 +107,8 @@ void kt_live_close(struct kt_live *live)
         kt_lane_free(&live->lanes[i]);
     free(live->lanes);
     kt_live_free_namespaces(live);
+    if (live->target != live->mongo)
+        kt_mongo_close(live->target);
     kt_mongo_close(live->mongo);
     kt_backup_close(&live->backup);
     pthread_mutex_destroy(&live->backup_lock);

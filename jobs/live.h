@@ -11,7 +11,8 @@
  *   live_state.c       lease, ranges, what is left for the next run
  *   live_gate.c        stop, pause, pace: between transactions
  *   live_layout.c      the update commands of a batch
- *   lane.c             one lane; lane_batch.c: one batch of it, lane_rewrap.c: one of keys */
+ *   lane.c             one lane; lane_batch.c: one batch of it, lane_rewrap.c: one of keys, lane_copy.c: one
+ * that is written elsewhere */
 #ifndef KT_JOBS_LIVE_H
 #define KT_JOBS_LIVE_H
 
@@ -25,7 +26,7 @@
 /* One collection. */
 struct kt_live_ns {
     struct kt_namespace *ns; /* the job's */
-    char db[64];
+    char db[64], to_db[64];
     const char *coll;
     bool whole;        /* whole documents are read */
     bson_t projection; /* else these fields */
@@ -43,7 +44,9 @@ struct kt_live_ns {
 
 struct kt_live {
     struct kt_job *job;
-    struct kt_mongo *mongo;
+    struct kt_mongo *mongo;  /* what is read */
+    struct kt_mongo *target; /* what is written: the same, in place */
+    bool copies;             /* it is another, or at least another collection */
     bool reads_only;
     const char *state_db;
     int part, parts;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/live_checks.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "io/mongo/fault.h"
 
 /* What stands in the way of changes alone: verify does not mind, and a dry run tells what the job will meet.
  */
@@ -16,8 +19,8 @@ static enum kt_status in_the_way(const struct kt_live *live, const struct kt_err
 
 enum kt_status kt_live_check_server(const struct kt_live *live, struct kt_error *err)
 {
-    const char *name = kt_mongo_name(live->mongo);
-    if (kt_mongo_topology(live->mongo) == KT_STANDALONE) {
+    const char *name = kt_mongo_name(live->target);
+    if (kt_mongo_topology(live->target) == KT_STANDALONE) {
         kt_fail(
             err, KT_E_USAGE,
             "%s is a standalone server, which has no transactions; restart its mongod with --replSet NAME "
@@ -25,7 +28,7 @@ enum kt_status kt_live_check_server(const struct kt_live *live, struct kt_error 
             name);
         return in_the_way(live, err);
     }
-    int version = kt_mongo_version(live->mongo);
+    int version = kt_mongo_version(live->target);
     if (!version || version >= 40400)
         return KT_OK;
     kt_fail(err, KT_E_USAGE, "%s is older than MongoDB 4.4, the first that can be changed in place", name);
@@ -43,6 +46,8 @@ static enum kt_status check_kind(const struct kt_live *live, const struct kt_liv
         return kt_fail(err, KT_E_USAGE, "%s is a time-series collection, whose fields cannot be encrypted",
                        name);
     case KT_COLL_CAPPED:
+        if (live->copies)
+            return KT_OK;
         kt_fail(err, KT_E_USAGE,
                 "%s is capped, and capped collections take no part in transactions; copy it into an ordinary "
                 "collection first",
@@ -262,8 +267,70 @@ enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct
     for (size_t i = 0; i < kt_schema_rules(schema) && status == KT_OK; i++) {
         const struct kt_rule *rule = kt_schema_rule(schema, i);
         status = check_keys_of_place(ns, rule, err);
-        if (status == KT_OK)
+        if (status == KT_OK && !live->copies)
             status = check_indexes(live, ns, rule, err);
     }
     return status;
+}
+
+static enum kt_status same_place(struct kt_live *live, const struct kt_live_ns *ns, bool *same,
+                                 struct kt_error *err)
+{
+    *same = strcmp(ns->db, ns->to_db) == 0;
+    return *same ? kt_mongo_is_same(live->mongo, live->target, same, err) : KT_OK;
+}
+
+static enum kt_status create_target(struct kt_live *live, const struct kt_live_ns *ns, struct kt_error *err)
+{
+    bson_t command = BSON_INITIALIZER, reply, collation;
+    int code = 0;
+    BSON_APPEND_UTF8(&command, "create", ns->coll);
+    if (document_at(&ns->facts.options, "collation", &collation))
+        BSON_APPEND_DOCUMENT(&command, "collation", &collation);
+    enum kt_status status = kt_mongo_write(live->target, ns->to_db, &command, &reply, &code, err);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return code == KT_CODE_NAMESPACE_EXISTS ? KT_OK : status;
+}
+
+static enum kt_status found_one(void *context, const bson_t *doc, struct kt_error *err)
+{
+    (void)doc, (void)err;
+    *(bool *)context = true;
+    return KT_OK;
+}
+
+static enum kt_status is_empty(struct kt_live *live, const char *name, bool *empty, struct kt_error *err)
+{
+    bson_t all = BSON_INITIALIZER, opts = BSON_INITIALIZER;
+    bool found = false;
+    BSON_APPEND_INT64(&opts, "limit", 1);
+    enum kt_status status = kt_mongo_each(live->target, name, &all, &opts, found_one, &found, err);
+    *empty = !found;
+    bson_destroy(&all);
+    bson_destroy(&opts);
+    return status;
+}
+
+enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    char name[400];
+    bool same, empty = false;
+    snprintf(name, sizeof name, "%s.%s", ns->to_db, ns->coll);
+    enum kt_status status = same_place(live, ns, &same, err);
+    if (status == KT_OK && same)
+        return kt_fail(
+            err, KT_E_USAGE,
+            "--to is where %s is read; leave it out to change the collection in place, or name another "
+            "database in its connection string",
+            name);
+    if (status == KT_OK)
+        status = is_empty(live, name, &empty, err);
+    if (status == KT_OK && !empty)
+        return kt_fail(err, KT_E_EXISTS, "--to: %s on %s holds documents; empty it or name another database",
+                       name, kt_mongo_name(live->target));
+    if (status == KT_OK)
+        kt_job_warn(live->job, "%s: indexes and options other than the collation are not copied",
+                    ns->ns->name);
+    return status == KT_OK ? create_target(live, ns, err) : status;
 }

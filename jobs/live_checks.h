@@ -16,6 +16,12 @@ KT_MUST_USE enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns
  * KT_E_DENIED with the role that is missing; a dry run only warns. */
 KT_MUST_USE enum kt_status kt_live_check_rights(struct kt_live *live, struct kt_error *err);
 
+/* Where documents are written elsewhere and nothing was begun yet: the collection is not the one that is
+ * read, is empty or is created with the same collation. KT_OK, KT_E_EXISTS, KT_E_USAGE, or as kt_mongo_fail
+ * says. */
+KT_MUST_USE enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns,
+                                              struct kt_error *err);
+
 /* After keys and lanes are there: see live_sample.c. Figures go to each namespace's sample; warns, and
  * refuses (KT_E_USAGE) a validator that takes nothing of what the job makes. */
 KT_MUST_USE enum kt_status kt_live_sample(struct kt_live *live, struct kt_error *err);

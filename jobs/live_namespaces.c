@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which collections of a server a live job works on. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,8 @@ static enum kt_status add_of_schema(struct kt_live *live, struct kt_error *err)
 static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
 {
     kt_ns_split(ns->ns->name, ns->db, &ns->coll);
+    const char *to_db = live->copies ? kt_mongo_database(live->target) : NULL;
+    snprintf(ns->to_db, sizeof ns->to_db, "%s", to_db ? to_db : ns->db);
     enum kt_status status = kt_coll_read(live->mongo, ns->ns->name, &ns->facts, err);
     if (status != KT_OK)
         return status;
@@ -93,7 +96,7 @@ static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, st
     }
     /* A dry run tells exact sizes, for which it must see all of a document. */
     ns->whole = true;
-    if (!live->job->options.dry_run)
+    if (!live->job->options.dry_run && !live->copies)
         kt_live_project(ns);
     live->job->team.nbytes_total += ns->facts.documents;
     return kt_live_check(live, ns, err);

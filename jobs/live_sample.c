@@ -172,7 +172,7 @@ static enum kt_status sample(struct kt_live *live, struct kt_live_ns *ns, struct
     enum kt_status status = draw(live, ns, batch, err);
     if (status == KT_OK && batch->piece.nbytes)
         status = process(live, lane, err);
-    if (status == KT_OK && batch->piece.nbytes)
+    if (status == KT_OK && batch->piece.nbytes && !live->copies)
         status = check_validator(live, ns, batch, err);
     if (status == KT_OK)
         status = kt_counts_init(&ns->sample, ns->ns->counts.paths_count);
@@ -188,12 +188,13 @@ enum kt_status kt_live_sample(struct kt_live *live, struct kt_error *err)
     enum kt_status status = KT_OK;
     if (!job->command->writes || job->command == &kt_command_rewrap)
         return KT_OK;
+    enum kt_status (*lay_out)(struct kt_job *, struct kt_job_batch *) = job->lay_out;
     job->lay_out = NULL;
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
         if (live->namespaces[i].facts.kind != KT_COLL_MISSING && live->namespaces[i].facts.documents)
             status = sample(live, &live->namespaces[i], err);
     }
-    job->lay_out = kt_live_lay_out;
+    job->lay_out = lay_out;
     return status;
 }
 

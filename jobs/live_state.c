@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "io/mongo/guard.h"
 #include "jobs/lane.h"
+#include "jobs/live_checks.h"
 #include "jobs/resume.h"
 
 /* Ranges per lane and per partition: enough that lanes end at about the same time. */
@@ -77,7 +78,7 @@ static enum kt_status take_lease(struct kt_live *live, struct kt_live_ns *ns, co
                                        .part = live->part,
                                        .command = live->job->command->name,
                                        .job = ns->state.job};
-    enum kt_status status = kt_lease_take(live->mongo, &ns->lease, &live->owner, sessions,
+    enum kt_status status = kt_lease_take(live->target, &ns->lease, &live->owner, sessions,
                                           (size_t)live->lanes_count, waiting, live, err);
     atomic_store(&live->waiting_for, NULL);
     ns->leased = status == KT_OK;
@@ -140,10 +141,10 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
     bool found, ours = false;
     for (int round = 0; round < 3 && !ours; round++) {
         struct kt_state_job there = {.state_db = live->state_db, .ns = ns->ns->name};
-        enum kt_status status = kt_state_job_read(live->mongo, &there, &found, err);
+        enum kt_status status = kt_state_job_read(live->target, &there, &found, err);
         if (status == KT_OK && found && live->job->options.forget && round == 0) {
             kt_state_job_free(&there);
-            status = kt_state_drop(live->mongo, live->state_db, ns->ns->name, err);
+            status = kt_state_drop(live->target, live->state_db, ns->ns->name, err);
             found = false;
         }
         if (status == KT_OK && found)
@@ -159,11 +160,13 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
             return status;
         }
         kt_state_job_free(&ns->state);
-        status = cut(live, ns, err);
+        status = live->copies ? kt_live_begin_copy(live, ns, err) : KT_OK;
+        if (status == KT_OK)
+            status = cut(live, ns, err);
         if (status == KT_OK && live->job->command == &kt_command_rewrap)
             status = begin_backup(live, ns, err);
         if (status == KT_OK)
-            status = kt_state_job_insert(live->mongo, &ns->state, &ours, err);
+            status = kt_state_job_insert(live->target, &ns->state, &ours, err);
         if (status != KT_OK)
             return status;
     }
@@ -216,7 +219,7 @@ static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns,
     if (status == KT_OK)
         status = alloc_ranges(live, ns, err);
     if (status == KT_OK && ns->ranges_count)
-        status = kt_state_ranges_take(live->mongo, &ns->state, live->owner.id, (uint32_t)live->part,
+        status = kt_state_ranges_take(live->target, &ns->state, live->owner.id, (uint32_t)live->part,
                                       (uint32_t)live->parts, ns->ranges, err);
     return status == KT_OK ? load_counts(live, ns, err) : status;
 }
@@ -241,9 +244,9 @@ enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err)
         memcpy(sessions + 16 * i, live->lanes[i].session.session_id, 16);
     status = kt_owner_self(&live->owner, err);
     if (status == KT_OK)
-        status = kt_guard_tell(guard_fd(live), live->mongo, sessions, count, err);
+        status = kt_guard_tell(guard_fd(live), live->target, sessions, count, err);
     if (status == KT_OK)
-        status = kt_state_create(live->mongo, live->state_db, err);
+        status = kt_state_create(live->target, live->state_db, err);
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
         status = begin_writing(live, &live->namespaces[i], sessions, err);
     free(sessions);
@@ -255,7 +258,7 @@ enum kt_status kt_live_renew(struct kt_live *live, struct kt_error *err)
     enum kt_status status = KT_OK;
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
         if (live->namespaces[i].leased)
-            status = kt_lease_renew(live->mongo, &live->namespaces[i].lease, &live->owner, err);
+            status = kt_lease_renew(live->target, &live->namespaces[i].lease, &live->owner, err);
     }
     return status;
 }
@@ -273,9 +276,9 @@ static enum kt_status close_if_done(struct kt_live *live, struct kt_error *err)
     enum kt_status status = KT_OK;
     bool whole = live->job->options.all_or_nothing;
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0 && !whole; i++)
-        status = kt_state_left(live->mongo, &live->namespaces[i].state, &left, err);
+        status = kt_state_left(live->target, &live->namespaces[i].state, &left, err);
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
-        status = kt_state_drop(live->mongo, live->state_db, live->namespaces[i].ns->name, err);
+        status = kt_state_drop(live->target, live->state_db, live->namespaces[i].ns->name, err);
     return status;
 }
 
@@ -286,7 +289,7 @@ enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_
         struct kt_live_ns *ns = &live->namespaces[i];
         void *context[] = {ns, live->job};
         if (ns->leased && ns->ranges && !live->job->options.all_or_nothing)
-            status = kt_state_failures_each(live->mongo, &ns->state, (uint32_t)live->part,
+            status = kt_state_failures_each(live->target, &ns->state, (uint32_t)live->part,
                                             (uint32_t)live->parts, put_lines, context, err);
     }
     /* What was to be done as a whole and was not leaves nothing to go on from. */
@@ -297,7 +300,7 @@ enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_
     for (size_t i = 0; i < live->namespaces_count; i++) {
         struct kt_live_ns *ns = &live->namespaces[i];
         if (ns->leased)
-            (void)!kt_lease_release(live->mongo, &ns->lease, &live->owner, NULL);
+            (void)!kt_lease_release(live->target, &ns->lease, &live->owner, NULL);
         ns->leased = false;
     }
     kt_guard_dismiss(guard_fd(live));

@@ -26,14 +26,17 @@ static enum kt_status check_stores(const struct kt_job_options *o, bool rewrap, 
 {
     if (!o->to)
         return KT_OK;
+    if (kt_mongo_is_uri(o->to) && kt_mongo_is_uri(o->from) && !rewrap)
+        return KT_OK;
     if (kt_mongo_is_uri(o->to))
         return kt_fail(err, KT_E_USAGE,
-                       "--to names a server, where nothing can be written anew; leave it out to change a "
-                       "server in place, or write a dump and let mongorestore bring it there");
+                       "--to names a server, which takes what is read from a server alone; leave it out to "
+                       "change a server in place, or write a dump and let mongorestore bring it there");
     if (kt_mongo_is_uri(rewrap ? o->key_vault : o->from))
-        return kt_fail(err, KT_E_USAGE,
-                       "a server is changed in place, without --to; to leave it alone, take a dump with "
-                       "mongodump and name that");
+        return kt_fail(
+            err, KT_E_USAGE,
+            "a server is changed in place, without --to, or written to another server; for a file, "
+            "take a dump with mongodump and name that");
     return KT_OK;
 }
 

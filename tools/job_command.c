@@ -88,7 +88,8 @@ static struct kt_job_options make_options(const struct kt_cli_command *command, 
 static bool changes_server(const struct kt_cli_command *command, const struct kt_settings *settings)
 {
     const char *store = command->bit == KT_CMD_REWRAP ? settings->key_vault : settings->from;
-    return command->bit != KT_CMD_VERIFY && !settings->dry_run && !settings->to && kt_store_is_server(store);
+    bool writes = settings->to ? kt_store_is_server(settings->to) : kt_store_is_server(store);
+    return command->bit != KT_CMD_VERIFY && !settings->dry_run && writes;
 }
 
 /* Shows what is going to happen, and asks. KT_OK: it may begin. */

@@ -10,7 +10,7 @@
 #include "io/mongo/fault.h"
 
 struct kt_mongo {
-    char *uri;
+    char *uri, *database;
     char name[280];
     mongoc_client_pool_t *pool;
     enum kt_topology topology;
@@ -66,6 +66,37 @@ const char *kt_mongo_name(const struct kt_mongo *mongo)
 const char *kt_mongo_uri(const struct kt_mongo *mongo)
 {
     return mongo->uri;
+}
+
+const char *kt_mongo_database(const struct kt_mongo *mongo)
+{
+    return mongo->database;
+}
+
+/* hello's topologyVersion.processId is a server process's own. */
+static enum kt_status process_id(struct kt_mongo *mongo, bson_oid_t *id, struct kt_error *err)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    bson_iter_t iter, at;
+    BSON_APPEND_INT32(&command, "hello", 1);
+    enum kt_status status = kt_mongo_read(mongo, "admin", &command, NULL, &reply, err);
+    memset(id, 0, sizeof *id);
+    if (status == KT_OK && bson_iter_init(&iter, &reply) &&
+        bson_iter_find_descendant(&iter, "topologyVersion.processId", &at) && BSON_ITER_HOLDS_OID(&at))
+        bson_oid_copy(bson_iter_oid(&at), id);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return status;
+}
+
+enum kt_status kt_mongo_is_same(struct kt_mongo *a, struct kt_mongo *b, bool *same, struct kt_error *err)
+{
+    bson_oid_t left, right;
+    enum kt_status status = process_id(a, &left, err);
+    if (status == KT_OK)
+        status = process_id(b, &right, err);
+    *same = status == KT_OK && bson_oid_equal(&left, &right);
+    return status;
 }
 
 int kt_mongo_version(const struct kt_mongo *mongo)
@@ -366,8 +397,11 @@ enum kt_status kt_mongo_open(struct kt_mongo **out, const char *uri_text, const 
     struct kt_mongo *mongo = calloc(1, sizeof *mongo);
     mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_APPNAME, "keyturn");
     mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
-    if (mongo)
+    const char *database = mongoc_uri_get_database(uri);
+    if (mongo) {
         mongo->uri = strdup(uri_text);
+        mongo->database = database && *database ? strdup(database) : NULL;
+    }
     if (mongo)
         mongo->pool = mongoc_client_pool_new_with_error(uri, &error);
     enum kt_status status = KT_OK;
@@ -395,5 +429,6 @@ void kt_mongo_close(struct kt_mongo *mongo)
     if (mongo->pool)
         mongoc_client_pool_destroy(mongo->pool);
     free(mongo->uri);
+    free(mongo->database);
     free(mongo);
 }

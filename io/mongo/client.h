@@ -28,7 +28,13 @@ enum kt_topology { KT_REPLICA_SET, KT_SHARDED, KT_STANDALONE };
 enum kt_topology kt_mongo_topology(const struct kt_mongo *mongo);
 const char *kt_mongo_name(const struct kt_mongo *mongo); /* for people: "rs0", or "host:port" */
 const char *kt_mongo_uri(const struct kt_mongo *mongo);  /* as given: may hold a password */
-int kt_mongo_version(const struct kt_mongo *mongo);      /* 60005 is 6.0.5 */
+/* The database that the URI names; NULL: none. */
+const char *kt_mongo_database(const struct kt_mongo *mongo);
+
+/* Whether both lead to the same primary. */
+KT_MUST_USE enum kt_status kt_mongo_is_same(struct kt_mongo *a, struct kt_mongo *b, bool *same,
+                                            struct kt_error *err);
+int kt_mongo_version(const struct kt_mongo *mongo); /* 60005 is 6.0.5 */
 
 /* A client of one's own. NULL: memory ran out. */
 mongoc_client_t *kt_mongo_borrow(struct kt_mongo *mongo);
