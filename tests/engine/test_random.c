@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random batches against OpenSSL: the whole output arena is compared, so that a byte written beside a message
  * shows too. KEYTURN_RANDOM_MESSAGES sets how many messages each backend gets (default 12,000), KEYTURN_SEED
- * the seed. At length: KEYTURN_RANDOM_MESSAGES=10000000 test_engine --filter 'random/[*]' */
+ * the seed. At length: KEYTURN_RANDOM_MESSAGES=10000000 test_engine --filter 'random/agrees*' */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
