@@ -72,6 +72,8 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
     if (status == KT_OK)
         status = kt_live_check_server(live, err);
     if (status == KT_OK)
+        status = kt_live_read_schemas(live, err);
+    if (status == KT_OK)
         status = kt_live_name_namespaces(live, err);
     return status == KT_OK && !live->copies ? kt_live_check_rights(live, err) : status;
 }
@@ -107,6 +109,7 @@ void kt_live_close(struct kt_live *live)
         kt_lane_free(&live->lanes[i]);
     free(live->lanes);
     kt_live_free_namespaces(live);
+    bson_destroy(live->schemas);
     if (live->target != live->mongo)
         kt_mongo_close(live->target);
     kt_mongo_close(live->mongo);

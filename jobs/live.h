@@ -7,6 +7,7 @@
  *   live.c             opens and closes, starts lanes, gathers what they did
  *   live_namespaces.c  which collections, and what may be done with them
  *   live_rights.c      what the user may
+ *   live_schema.c      the server's validators as schema
  *   live_projection.c  which of their fields are read
  *   live_state.c       lease, ranges, what is left for the next run
  *   live_gate.c        stop, pause, pace: between transactions
@@ -52,6 +53,7 @@ struct kt_live {
     int part, parts;
     struct kt_owner owner;
 
+    bson_t *schemas; /* that the server's validators hold; NULL: not asked for */
     struct kt_live_ns *namespaces;
     size_t namespaces_count;
     struct kt_plan_ns *plan;
@@ -102,7 +104,13 @@ bool kt_live_resting(struct kt_live *live);
 void kt_live_fail(struct kt_live *live, enum kt_status status, const char *message);
 bool kt_live_ending(struct kt_live *live);
 
-/* live_namespaces.c */
+/* live_schema.c: job->schemas from the server's validators, or compared with them, when the options want it.
+ */
+KT_MUST_USE enum kt_status kt_live_read_schemas(struct kt_live *live, struct kt_error *err);
+
+/* live_namespaces.c. each_collection: those that --ns-include spells out, or all there are. */
+KT_MUST_USE enum kt_status kt_live_each_collection(struct kt_live *live, kt_name_fn each, void *context,
+                                                   struct kt_error *err);
 KT_MUST_USE enum kt_status kt_live_name_namespaces(struct kt_live *live, struct kt_error *err);
 void kt_live_free_namespaces(struct kt_live *live);
 

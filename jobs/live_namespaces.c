@@ -25,12 +25,14 @@ static enum kt_status add_named(void *context, const char *ns, struct kt_error *
     return kt_job_add_namespace(job, ns, NULL, err);
 }
 
-static enum kt_status add_all_of_database(struct kt_live *live, const char *db, struct kt_error *err)
+static enum kt_status all_of_database(struct kt_live *live, const char *db, kt_name_fn each, void *context,
+                                      struct kt_error *err)
 {
-    return is_systems_own(live, db) ? KT_OK : kt_coll_names(live->mongo, db, add_named, live, err);
+    return is_systems_own(live, db) ? KT_OK : kt_coll_names(live->mongo, db, each, context, err);
 }
 
-static enum kt_status add_all(struct kt_live *live, struct kt_error *err)
+static enum kt_status all_collections(struct kt_live *live, kt_name_fn each, void *context,
+                                      struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, reply;
     bson_iter_t list, item, name;
@@ -43,7 +45,7 @@ static enum kt_status add_all(struct kt_live *live, struct kt_error *err)
         while (status == KT_OK && bson_iter_next(&item)) {
             if (bson_iter_recurse(&item, &name) && bson_iter_find(&name, "name") &&
                 BSON_ITER_HOLDS_UTF8(&name))
-                status = add_all_of_database(live, bson_iter_utf8(&name, NULL), err);
+                status = all_of_database(live, bson_iter_utf8(&name, NULL), each, context, err);
         }
     }
     bson_destroy(&reply);
@@ -51,8 +53,8 @@ static enum kt_status add_all(struct kt_live *live, struct kt_error *err)
     return status;
 }
 
-/* Without a schema: the namespaces that --ns-include spells out, or everything there is that matches. */
-static enum kt_status add_without_schema(struct kt_live *live, struct kt_error *err)
+enum kt_status kt_live_each_collection(struct kt_live *live, kt_name_fn each, void *context,
+                                       struct kt_error *err)
 {
     const char *const *include = live->job->options.ns_include;
     enum kt_status status = KT_OK;
@@ -60,9 +62,9 @@ static enum kt_status add_without_schema(struct kt_live *live, struct kt_error *
     for (const char *const *p = include; p && *p; p++)
         patterns |= strchr(*p, '*') != NULL;
     if (patterns)
-        return add_all(live, err);
+        return all_collections(live, each, context, err);
     for (const char *const *p = include; *p && status == KT_OK; p++)
-        status = add_named(live, *p, err);
+        status = each(context, *p, err);
     return status;
 }
 
@@ -109,7 +111,8 @@ enum kt_status kt_live_name_namespaces(struct kt_live *live, struct kt_error *er
     if (job->command == &kt_command_rewrap)
         status = kt_job_add_namespace(job, job->options.key_vault_namespace, NULL, err);
     else
-        status = job->schemas ? add_of_schema(live, err) : add_without_schema(live, err);
+        status =
+            job->schemas ? add_of_schema(live, err) : kt_live_each_collection(live, add_named, live, err);
     if (status != KT_OK)
         return status;
     size_t count = job->namespaces_count;

@@ -80,7 +80,9 @@ enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err)
         status = needs(o->to, name, "--to: a file store is never changed in place", err);
     if (status == KT_OK)
         status = needs(o->kms_providers.bson.data, name, "--kms-providers", err);
-    if (status == KT_OK && job->command->needs_schema)
+    if (o->schema_from_server && !live)
+        return kt_fail(err, KT_E_USAGE, "--schema-from-server needs --from with a server (mongodb://...)");
+    if (status == KT_OK && job->command->needs_schema && !o->schema_from_server)
         status = needs(o->schema_map.bson.data, name, "--schema-map", err);
     if (status != KT_OK)
         return status;

@@ -86,6 +86,8 @@ static bool can_do_without(const struct kt_cli_command *command, const struct kt
     const char *store = command->bit == KT_CMD_REWRAP ? settings->key_vault : settings->from;
     if (strcmp(name, "to") == 0)
         return settings->dry_run || kt_store_is_server(store);
+    if (strcmp(name, "schema-map") == 0)
+        return settings->schema_from_server;
     if (strcmp(name, "key-vault") == 0 && settings->jobs)
         return true;
     return strcmp(name, "key-vault") == 0 && command->bit != KT_CMD_STATUS &&

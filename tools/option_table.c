@@ -43,6 +43,10 @@ static const struct kt_option options[] = {
     {"schema-map", "FILE", KT_OPTION_JSON_FILE, DATA, KT_CMD_ENCRYPT | KT_CMD_VERIFY,
      "JSON file with the drivers' schemaMap; decrypt without one opens every encrypted value",
      AT(schema_map)},
+    {"schema-from-server", NULL, KT_OPTION_FLAG, DATA, 0,
+     "servers: the collections' $jsonSchema validators are the schema; with --schema-map too, both must "
+     "agree",
+     AT(schema_from_server)},
     {"config", "FILE", KT_OPTION_PATH, CALLS | KT_CMD_KEYS, 0,
      "JSON file with these options, named in camelCase; file names in it are relative to its folder; the "
      "command line wins",

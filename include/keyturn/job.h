@@ -49,6 +49,7 @@ struct kt_job_options {
     const char *backend, *cpu_disable;
     uint64_t max_failures; /* the job stops (3) once more have failed; needs has_max_failures */
     bool has_max_failures;
+    bool schema_from_server; /* the validators of --from are the schema */
     bool dry_run, forget, leave_unencryptable;
     bool all_or_nothing; /* rewrap: the output gets its name only when no key failed */
     /* On servers. */

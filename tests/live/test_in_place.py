@@ -3,6 +3,7 @@
 import json
 
 import bson
+from bson import json_util
 from bson.decimal128 import Decimal128
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
@@ -147,6 +148,25 @@ class InPlace(LiveCase):
         real = self.run_job("encrypt", exit=1)
         for figure in ("documents", "values", "failed", "changed", "already"):
             self.assertEqual(real.ns[figure], dry.ns[figure], figure)
+
+    def test_the_schema_comes_from_the_server(self):
+        docs = plain_docs(600)
+        self.insert(docs)
+        settings = json.loads(self.path("config.json").read_text())
+        given = settings.pop("schemaMap")
+        self.path("config.json").write_text(json.dumps(settings))
+        args = ("--schema-from-server", "--ns-include", f"{self.database.name}.*")
+        self.refused(*self.args("encrypt", *args), says="--schema-map")
+        schema = json_util.loads(json.dumps(given[self.ns]))
+        self.database.command("collMod", "docs", validator={"$jsonSchema": schema})
+        done = self.run_job("encrypt", *args)
+        self.assertEqual(1800, done.ns["values"])
+        self.assertEqual(docs, [self.opened(d) for d in self.read()])
+        self.path("map.json").write_text(json.dumps(given))
+        self.run_job("verify", *args, "--schema-map", "map.json")
+        del given[self.ns]["properties"]["b"]
+        self.path("map.json").write_text(json.dumps(given))
+        self.refused(*self.args("verify", *args, "--schema-map", "map.json"), says=(self.ns, "different"))
 
     def test_decrypt_without_a_schema_opens_everything(self):
         docs = plain_docs(800)
