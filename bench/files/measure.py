@@ -29,8 +29,9 @@ def run(args, cwd, exit=0, program=PROGRAM):
     with memory.Exiting(args, cwd, program) as process:
         status = process.run_to_exit()
         seconds, cpu, peak = time.perf_counter() - began, process.cpu_seconds(), process.peak_kib()
+        said = process.said()
     if status != exit:
-        raise SystemExit(f"{program} {' '.join(map(str, args))}: exit status {status}")
+        raise SystemExit(f"{program} {' '.join(map(str, args))}: exit status {status}\n{said}")
     return Run(seconds, cpu, peak)
 
 

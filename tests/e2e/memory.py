@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import tempfile
 
 from rig import PROGRAM
 
@@ -33,16 +34,22 @@ class Exiting:
     """A program that can be looked at between its last instruction and the end of its memory."""
 
     def __init__(self, args, cwd, program=PROGRAM, **options):
+        self.stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [program, *map(str, args)],
             cwd=cwd,
             preexec_fn=lambda: _ptrace(TRACEME, 0),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self.stderr,
             **options,
         )
         self.pid = self.process.pid
         self.status = None
+
+    def said(self):
+        """What it has written to stderr."""
+        self.stderr.seek(0)
+        return self.stderr.read().decode(errors="replace")
 
     def __enter__(self):
         os.waitpid(self.pid, 0)  # stopped by its exec
