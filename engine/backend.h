@@ -25,6 +25,7 @@ struct kt_backend {
     const char *name;
     uint32_t required; /* KT_CPU_ bits; 0: runs everywhere */
     uint32_t window;   /* messages per call; larger batches are cut */
+    uint32_t aad_max;  /* batches with a longer AAD go to the scalar backend, which takes every one */
     size_t state_nbytes;
 
     /* Optional (NULL: nothing to do): state is zeroed memory of state_nbytes, aligned to 64. KT_OK or

@@ -18,6 +18,9 @@
 struct kt_engine {
     const struct kt_backend *backend;
     struct kt_region state;
+    struct kt_region scalar_state;    /* for batches that only the scalar backend takes */
+    const struct kt_backend *running; /* during a call: the backend, and its state */
+    void *running_state;
     uint8_t ivs[IVS_COUNT][16];
 };
 
@@ -55,6 +58,7 @@ void kt_engine_close(struct kt_engine *engine)
     if (!engine)
         return;
     kt_dispatch_stop(engine->backend, &engine->state);
+    kt_region_free(&engine->scalar_state);
     free(engine);
 }
 
@@ -91,28 +95,34 @@ static inline int inside(uint64_t offset, uint64_t before, uint64_t nbytes, uint
     return before <= offset && offset + nbytes <= arena;
 }
 
-static bool seal_offsets_legal(const struct kt_batch *b)
+static bool seal_offsets_legal(const struct kt_batch *b, uint32_t *aad_max)
 {
     bool legal = true;
+    uint32_t longest = 0;
     for (size_t i = 0; i < b->msgs_count; i++) {
         const struct kt_msg *m = &b->msgs[i];
         legal &= inside(m->in, 0, m->in_nbytes, b->in_nbytes) &
                  inside(m->out, m->aad_nbytes, KT_SEALED_NBYTES(m->in_nbytes), b->out_nbytes) &
                  (m->key < b->keys_count) & (m->mode <= KT_MODE_IV_GIVEN);
+        longest = m->aad_nbytes > longest ? m->aad_nbytes : longest;
     }
-    return legal;
+    *aad_max = longest;
+    return legal && longest <= KT_AAD_MAX;
 }
 
-static bool open_offsets_legal(const struct kt_batch *b)
+static bool open_offsets_legal(const struct kt_batch *b, uint32_t *aad_max)
 {
     bool legal = true;
+    uint32_t longest = 0;
     for (size_t i = 0; i < b->msgs_count; i++) {
         const struct kt_msg *m = &b->msgs[i];
         legal &= inside(m->in, m->aad_nbytes, m->in_nbytes, b->in_nbytes) &
                  inside(m->out, 0, m->in_nbytes > 48 ? m->in_nbytes - 48 : 0, b->out_nbytes) &
                  (m->key < b->keys_count) & (m->mode <= KT_MODE_IV_GIVEN);
+        longest = m->aad_nbytes > longest ? m->aad_nbytes : longest;
     }
-    return legal;
+    *aad_max = longest;
+    return legal && longest <= KT_AAD_MAX;
 }
 
 /* Sets each message's status and, sealing, its length; returns false when one is not fit to be worked on. */
@@ -152,7 +162,7 @@ static enum kt_status seal_window(struct kt_engine *engine, const struct kt_batc
             !draw_iv(engine, &stock, window->msgs_count - i, window->out + m->out))
             return KT_E_INTERNAL;
     }
-    enum kt_status status = engine->backend->seal(engine->state.data, window);
+    enum kt_status status = engine->running->seal(engine->running_state, window);
     return status != KT_OK || all_fit ? status : KT_E_ITEM;
 }
 
@@ -160,21 +170,37 @@ static enum kt_status open_window(struct kt_engine *engine, const struct kt_batc
 {
     for (size_t i = 0; i < window->msgs_count; i++)
         mark(window, &window->msgs[i], false);
-    enum kt_status status = engine->backend->open(engine->state.data, window);
+    enum kt_status status = engine->running->open(engine->running_state, window);
     for (size_t i = 0; i < window->msgs_count && status == KT_OK; i++)
         status = window->msgs[i].status == KT_OK ? KT_OK : KT_E_ITEM;
     return status;
 }
 
-static enum kt_status run(struct kt_engine *engine, const struct kt_batch *batch,
+/* Vector backends lay rows out for the AADs of stored values; the scalar one takes every length. */
+static enum kt_status choose(struct kt_engine *engine, uint32_t aad_max)
+{
+    engine->running = engine->backend;
+    engine->running_state = engine->state.data;
+    if (aad_max <= engine->backend->aad_max)
+        return KT_OK;
+    if (kt_region_reserve(&engine->scalar_state, kt_backend_scalar.state_nbytes) != KT_OK)
+        return KT_E_NOMEM;
+    engine->running = &kt_backend_scalar;
+    engine->running_state = engine->scalar_state.data;
+    return KT_OK;
+}
+
+static enum kt_status run(struct kt_engine *engine, const struct kt_batch *batch, uint32_t aad_max,
                           enum kt_status (*work)(struct kt_engine *, const struct kt_batch *))
 {
-    enum kt_status result = KT_OK;
+    enum kt_status result = choose(engine, aad_max);
+    if (result != KT_OK)
+        return result;
     struct kt_batch window = *batch;
     for (size_t at = 0; at < batch->msgs_count; at += window.msgs_count) {
         size_t left = batch->msgs_count - at;
         window.msgs = batch->msgs + at;
-        window.msgs_count = left < engine->backend->window ? left : engine->backend->window;
+        window.msgs_count = left < engine->running->window ? left : engine->running->window;
         enum kt_status status = work(engine, &window);
         if (status != KT_OK)
             result = status;
@@ -187,10 +213,12 @@ static enum kt_status run(struct kt_engine *engine, const struct kt_batch *batch
 
 enum kt_status kt_seal(struct kt_engine *engine, const struct kt_batch *batch)
 {
-    return seal_offsets_legal(batch) ? run(engine, batch, seal_window) : KT_E_USAGE;
+    uint32_t aad_max = 0;
+    return seal_offsets_legal(batch, &aad_max) ? run(engine, batch, aad_max, seal_window) : KT_E_USAGE;
 }
 
 enum kt_status kt_open(struct kt_engine *engine, const struct kt_batch *batch)
 {
-    return open_offsets_legal(batch) ? run(engine, batch, open_window) : KT_E_USAGE;
+    uint32_t aad_max = 0;
+    return open_offsets_legal(batch, &aad_max) ? run(engine, batch, aad_max, open_window) : KT_E_USAGE;
 }

@@ -59,7 +59,7 @@ static bool mcgrew_passes(const struct kt_backend *backend, void *state, struct 
     t->msgs[0] = (struct kt_msg){.in_nbytes = text,
                                  .out = aad,
                                  .out_nbytes = sealed,
-                                 .aad_nbytes = (uint8_t)aad,
+                                 .aad_nbytes = (uint16_t)aad,
                                  .mode = KT_MODE_IV_GIVEN};
     struct kt_batch batch = {(const uint8_t *)MCGREW_TEXT,       text, t->sealed, sizeof t->sealed,
                              (const struct kt_key *const *)keys, 1,    t->msgs,   1};
@@ -82,7 +82,7 @@ static void lay_out(struct selftest *t)
                                      .out = out + aad,
                                      .out_nbytes = (uint32_t)KT_SEALED_NBYTES(5 * i),
                                      .key = i / 4 % 2,
-                                     .aad_nbytes = (uint8_t)aad,
+                                     .aad_nbytes = (uint16_t)aad,
                                      .mode = i % 2 ? KT_MODE_DETERMINISTIC : KT_MODE_IV_GIVEN};
         in += 5 * i;
         out += aad + t->msgs[i].out_nbytes;

@@ -23,6 +23,7 @@ const struct kt_backend kt_backend_avx2 = {
     .name = "avx2",
     .required = KT_CPU_AES | KT_CPU_AVX2,
     .window = WIDE_WINDOW,
+    .aad_max = WIDE_AAD_MAX,
     .state_nbytes = sizeof(struct wide_state),
     .prepare = wide_prepare,
     .seal = wide_seal,

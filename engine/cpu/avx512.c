@@ -37,6 +37,7 @@ const struct kt_backend kt_backend_avx512 = {
     .required = KT_CPU_AES | KT_CPU_AVX2 | KT_CPU_BMI2 | KT_CPU_AVX512F | KT_CPU_AVX512BW | KT_CPU_AVX512DQ |
                 KT_CPU_AVX512VL | KT_CPU_VAES,
     .window = WIDE_WINDOW,
+    .aad_max = WIDE_AAD_MAX,
     .state_nbytes = sizeof(struct wide_state),
     .prepare = wide_prepare,
     .seal = wide_seal,

@@ -223,6 +223,7 @@ static void prepare(void *state, const uint8_t *deks, struct kt_key *const *keys
 const struct kt_backend kt_backend_scalar = {
     .name = "scalar",
     .window = 4096,
+    .aad_max = KT_AAD_MAX,
     .state_nbytes = sizeof(struct scalar_state),
     .prepare = prepare,
     .seal = seal,

@@ -47,7 +47,8 @@
  * whole cache lines; data (CHUNK bytes a time) follows at the same place for the whole group; prefixes of
  * other lengths end there too. Behind the data come AL, padding and length, ROW_TAIL bytes at most with what
  * kernels write beyond. An odd number of cache lines spreads rows over L1's sets. */
-#define PREFIX_MAX (KT_AAD_MAX + 16)
+#define WIDE_AAD_MAX 255
+#define PREFIX_MAX (WIDE_AAD_MAX + 16)
 #define ROW_START 256
 #define CHUNK 512
 #define ROW_TAIL (152 + 64)

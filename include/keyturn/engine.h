@@ -25,7 +25,7 @@ extern "C" {
 
 #define KT_DEK_NBYTES 96      /* a DEK, and a local master key */
 #define KT_AAD_NBYTES 18      /* subtype(1) || key UUID(16) || BSON type(1): the AAD of a stored value */
-#define KT_AAD_MAX 255        /* the longest AAD that a message may have */
+#define KT_AAD_MAX 8191       /* the longest AAD that a message may have */
 #define KT_SEAL_MIN_NBYTES 64 /* IV, one block, tag: the shortest sealed message */
 #define KT_WRAPPED_NBYTES 160 /* a DEK sealed under a local master key, without AAD */
 
@@ -59,7 +59,8 @@ enum kt_mode {
  * padding that no sealer writes), or KT_E_KEY (keys[key] is NULL; the message is passed over). */
 struct kt_msg {
     uint32_t in, in_nbytes, out, out_nbytes, key;
-    uint8_t aad_nbytes, mode, status, zero;
+    uint16_t aad_nbytes;
+    uint8_t mode, status;
 };
 
 /* in and out are disjoint. Regions of different messages in `out` (their AAD included) are disjoint too. All
@@ -105,8 +106,8 @@ KT_API void kt_keys_prepare(struct kt_engine *engine, const uint8_t *deks, struc
 
 /* Seal or open every message of a batch. Synchronous, no allocation in the steady state.
  * KT_OK: all messages are KT_OK. KT_E_ITEM: at least one is not; a failed message's output is never written
- * (when opening, the tag is checked first). KT_E_USAGE: an offset or length leaves its arena, an AAD
- * reaches before it, or a mode is unknown; nothing was done. KT_E_NOMEM, KT_E_DEVICE, and
+ * (when opening, the tag is checked first). KT_E_USAGE: an offset or length leaves its arena, an AAD is too
+ * long or reaches before it, or a mode is unknown; nothing was done. KT_E_NOMEM, KT_E_DEVICE, and
  * KT_E_INTERNAL (the system's random source failed): nothing can be said about the output. */
 KT_API KT_MUST_USE enum kt_status kt_seal(struct kt_engine *engine, const struct kt_batch *batch);
 KT_API KT_MUST_USE enum kt_status kt_open(struct kt_engine *engine, const struct kt_batch *batch);

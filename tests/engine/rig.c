@@ -98,7 +98,7 @@ enum kt_status rig_seal_one(struct kt_engine *engine, const uint8_t dek[96], uin
         memcpy(out.data + aad_nbytes, iv, 16);
     struct kt_msg m = {.in_nbytes = (uint32_t)nbytes,
                        .out = (uint32_t)aad_nbytes,
-                       .aad_nbytes = (uint8_t)aad_nbytes,
+                       .aad_nbytes = (uint16_t)aad_nbytes,
                        .mode = mode};
     struct kt_batch b = {in.data, in.nbytes, out.data, out.nbytes, (const struct kt_key *const *)k.keys,
                          1,       &m,        1};
@@ -124,7 +124,7 @@ enum kt_status rig_open_one(struct kt_engine *engine, const uint8_t dek[96], con
     if (nbytes)
         memcpy(in.data + aad_nbytes, sealed, nbytes);
     struct kt_msg m = {
-        .in = (uint32_t)aad_nbytes, .in_nbytes = (uint32_t)nbytes, .aad_nbytes = (uint8_t)aad_nbytes};
+        .in = (uint32_t)aad_nbytes, .in_nbytes = (uint32_t)nbytes, .aad_nbytes = (uint16_t)aad_nbytes};
     struct kt_batch b = {in.data, in.nbytes, out.data, out.nbytes, (const struct kt_key *const *)k.keys,
                          1,       &m,        1};
     enum kt_status status = kt_open(engine, &b);

@@ -53,7 +53,7 @@ static void each_wycheproof(const char *file,
 
 struct counts {
     struct kt_engine *engine;
-    int valid, invalid, beyond;
+    int valid, invalid;
 };
 
 /* Runs check with each backend in turn. */
@@ -114,10 +114,6 @@ static void check_aead(const bson_t *group, const bson_t *test, void *context)
     at += hex_of(test, "tag", sealed + at, 32);
     bool valid = strcmp(text_of(test, "result"), "valid") == 0;
     *(valid ? &c->valid : &c->invalid) += 1;
-    if (aad_nbytes > KT_AAD_MAX) { /* a CSFLE value has 18 bytes or none */
-        c->beyond++;
-        return;
-    }
     enum kt_status status = rig_open_one(c->engine, dek, aad, aad_nbytes, sealed, at, opened, &opened_nbytes);
     cr_assert_eq(status, valid ? KT_OK : KT_E_UNAUTHENTIC);
     if (!valid)
@@ -135,7 +131,6 @@ static void check_wycheproof_aead(struct kt_engine *engine)
     each_wycheproof("vectors/wycheproof/a256cbc_hs512_test.json", check_aead, &c);
     cr_assert_eq(c.valid, 67);
     cr_assert_eq(c.invalid, 27);
-    cr_assert_eq(c.beyond, 5);
 }
 
 Test(vectors, wycheproof_aead)
