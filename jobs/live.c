@@ -9,10 +9,16 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "io/mongo/guard.h"
+#include "io/mongo/lag.h"
 #include "jobs/lane.h"
 #include "jobs/live_checks.h"
 #include "jobs/live_whole.h"
 #include "jobs/rewrap.h"
+
+/* Lanes wait while a member is further behind than the one, until it is no further than the other. */
+#define LAG_BAD_S 10
+#define LAG_GOOD_S 4
+#define LOOK_MS 1000
 
 /* Beside the lanes': the key vault's, the lease's, the checkpoint's. */
 #define MORE_CLIENTS 6
@@ -152,6 +158,17 @@ static void renew(struct kt_live *live)
         kt_log(live->job->log, KT_LOG_INFO, "the lease could not be renewed: %s", err.message);
 }
 
+/* Members that fall far behind lose the oplog's window, and their readers see the past. */
+static void look_at_lag(struct kt_live *live)
+{
+    double seconds;
+    if (kt_mongo_lag(live->target, &seconds, NULL) != KT_OK)
+        return;
+    atomic_store(&live->lag_tenths, (uint32_t)(seconds * 10));
+    bool behind = atomic_load(&live->behind);
+    atomic_store(&live->behind, seconds > (behind ? LAG_GOOD_S : LAG_BAD_S));
+}
+
 static struct timespec after_ms(unsigned ms)
 {
     struct timespec at;
@@ -169,15 +186,17 @@ static struct timespec after_ms(unsigned ms)
 static void wait_for_lanes(struct kt_live *live)
 {
     pthread_mutex_lock(&live->lock);
-    while (live->running) {
-        struct timespec at = after_ms(KT_LEASE_RENEW_MS);
+    for (unsigned looks = 1; live->running; looks++) {
+        struct timespec at = after_ms(LOOK_MS);
         int timed_out = 0;
         while (live->running && !timed_out)
             timed_out = pthread_cond_timedwait(&live->changed, &live->lock, &at) == ETIMEDOUT;
-        if (!live->running || live->reads_only)
+        if (!live->running || live->reads_only || atomic_load(&live->away))
             continue;
         pthread_mutex_unlock(&live->lock);
-        renew(live);
+        if (looks % (KT_LEASE_RENEW_MS / LOOK_MS) == 0)
+            renew(live);
+        look_at_lag(live);
         pthread_mutex_lock(&live->lock);
     }
     pthread_mutex_unlock(&live->lock);

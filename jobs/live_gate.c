@@ -57,9 +57,10 @@ bool kt_live_gate(struct kt_live *live, uint32_t documents)
     uint64_t allowed = book(live, documents);
     const char *said = NULL;
     while (!kt_live_ending(live)) {
-        const char *why = atomic_load(&live->paused) ? "you (paused)"
-                          : kt_clock_ns() < allowed  ? "--max-docs-per-second"
-                                                     : NULL;
+        const char *why = atomic_load(&live->paused)   ? "you (paused)"
+                          : atomic_load(&live->behind) ? "replication lag"
+                          : kt_clock_ns() < allowed    ? "--max-docs-per-second"
+                                                       : NULL;
         if (why != said)
             atomic_store(&live->waiting_for, why);
         said = why;

@@ -284,6 +284,9 @@ static enum kt_status close_if_done(struct kt_live *live, struct kt_error *err)
 
 enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_error *err)
 {
+    /* The guard stays: it ends what is open as soon as a server answers. */
+    if (atomic_load(&live->away))
+        return KT_OK;
     enum kt_status status = KT_OK;
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK && !live->reads_only; i++) {
         struct kt_live_ns *ns = &live->namespaces[i];

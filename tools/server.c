@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keyturn/job.h"
@@ -155,8 +156,9 @@ void kt_guard_end(struct kt_guard *guard)
     if (!guard->fd)
         return;
     close(guard->fd);
-    while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    /* One that still has to reach a server goes on by itself. */
+    for (int i = 0; i < 100 && waitpid(guard->pid, NULL, WNOHANG) == 0; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     *guard = (struct kt_guard){0};
 }
 

@@ -270,7 +270,9 @@ enum kt_txn_end kt_txn_commit(struct kt_lane *lane, uint64_t patience_ms, struct
         end = ok ? KT_TXN_OK : judge_commit(lane, &reply, &error, err);
         bson_destroy(&reply);
         bool lost = end == KT_TXN_UNKNOWN && lane->fault.code == KT_CODE_NO_SUCH_TRANSACTION;
-        if (end != KT_TXN_UNKNOWN || lost || kt_clock_ns() >= until)
+        /* The driver has looked for a server for as long as the connection string says: none will come soon.
+         */
+        if (end != KT_TXN_UNKNOWN || lost || lane->fault.selection || kt_clock_ns() >= until)
             break;
         nanosleep(&(struct timespec){.tv_nsec = ASK_AGAIN_NS}, NULL);
     }

@@ -9,7 +9,7 @@ import time
 import unittest
 import uuid
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from rig import LONG, PROGRAM, SANITIZED, Case, count, heavy  # noqa: E402,F401 (tests take them from here)
 import rawbson  # noqa: E402

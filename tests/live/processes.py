@@ -11,6 +11,12 @@ def _stat(pid):
         return None
 
 
+def state(pid):
+    """T: stopped."""
+    fields = _stat(pid)
+    return fields[0] if fields else None
+
+
 def alive(pid):
     fields = _stat(pid)
     return bool(fields) and fields[0] not in "ZX"

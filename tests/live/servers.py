@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import mongod  # noqa: E402
+from live import LiveCase  # noqa: E402
 
 
 class Set:
@@ -78,3 +79,14 @@ class Alone:
     def close(self):
         mongod.stop(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class OnThree(LiveCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.servers = Set(3)
+        cls.addClassCleanup(cls.servers.close)
+
+    def setUp(self):
+        self.URI = self.servers.uri
+        super().setUp()

@@ -10,6 +10,7 @@ import time
 import bson
 
 import pymongo
+import processes
 from live import PROGRAM, LiveCase, plain_docs
 
 
@@ -204,7 +205,7 @@ class Refused(LiveCase):
         process.send_signal(signal.SIGUSR2)
         self.until("it goes on", lambda: self.docs.count_documents(sealed) > before)
         process.send_signal(signal.SIGTSTP)
-        self.until("it stops", lambda: open(f"/proc/{process.pid}/stat").read().rpartition(")")[2].split()[0] == "T")
+        self.until("it stops", lambda: processes.state(process.pid) == "T")
         begun = time.monotonic()
         for i in range(0, 2000, 20):
             self.docs.update_one({"_id": i}, {"$set": {"z": "kept"}})
