@@ -71,7 +71,7 @@ struct kt_live {
     bool over;               /* for the thread that renews the leases */
     uint64_t allowed_ns;     /* pace: when the next batch may begin */
     _Atomic uint64_t redone; /* documents read again after a conflict */
-    atomic_bool away; /* no server answers any more */
+    atomic_bool away;        /* no server answers any more */
     atomic_bool paused;
     atomic_bool behind;          /* a member of the set lags: the lanes wait */
     _Atomic uint32_t lag_tenths; /* of a second */

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyturn/restore.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/region.h"
@@ -16,6 +12,7 @@
 #include "io/mongo/guard.h"
 #include "io/mongo/lease.h"
 #include "io/mongo/state.h"
+#include "jobs/restore_file.h"
 #include "keys/key_text.h"
 
 /* Keys of one transaction. */
@@ -23,22 +20,12 @@
 #define CLIENTS 4
 #define TRIES_MAX 300
 
-/* An entry of the backup; views into the file's bytes. */
-struct entry {
-    const uint8_t *id;
-    struct kt_key_doc old;
-    struct kt_span material, master_key; /* what replaced it */
-};
-
 enum fate { FATE_MISSING, FATE_CHANGED, FATE_ALREADY, FATE_RESTORED };
 
 struct restore {
     const struct kt_restore_options *options;
     struct kt_restore_result *result;
-    struct kt_buf file;
-    struct entry *entries; /* by id; those of one id as they stand in the file */
-    size_t entries_count, capacity;
-    char ns[400];
+    struct kt_restore_file file;
     struct kt_mongo *mongo;
     struct kt_lane lane;
     struct kt_region docs;
@@ -47,137 +34,12 @@ struct restore {
     bool leased;
 };
 
-static enum kt_status broken(const struct restore *r, uint64_t at, const char *what, struct kt_error *err)
-{
-    return kt_fail(err, KT_E_FORMAT, "%s: the entry at byte %llu %s: this is no backup of a rewrap",
-                   r->options->file, (unsigned long long)at, what);
-}
-
-static enum kt_status read_file(struct restore *r, struct kt_error *err)
-{
-    struct stat st;
-    const char *name = r->options->file;
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return kt_fail(err, errno == ENOENT ? KT_E_USAGE : KT_E_IO, "%s: %s", name, strerror(errno));
-    enum kt_status status = KT_OK;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        status = kt_fail(err, KT_E_USAGE, "%s is no file", name);
-    if (status == KT_OK && kt_buf_reserve(&r->file, (size_t)st.st_size + 1) != KT_OK)
-        status = kt_fail(err, KT_E_NOMEM, "memory ran out");
-    while (status == KT_OK && r->file.nbytes < (size_t)st.st_size) {
-        ssize_t n = read(fd, r->file.data + r->file.nbytes, (size_t)st.st_size - r->file.nbytes);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            status = kt_fail(err, KT_E_IO, "%s: %s", name, n < 0 ? strerror(errno) : "it became shorter");
-        else
-            r->file.nbytes += (size_t)n;
-    }
-    close(fd);
-    return status;
-}
-
-static bool view_of(const bson_t *doc, const char *name, struct kt_span *span)
-{
-    bson_iter_t iter;
-    uint32_t nbytes;
-    const uint8_t *data;
-    bson_subtype_t subtype;
-    if (!bson_iter_init_find(&iter, doc, name))
-        return false;
-    if (BSON_ITER_HOLDS_DOCUMENT(&iter))
-        bson_iter_document(&iter, &nbytes, &data);
-    else if (BSON_ITER_HOLDS_BINARY(&iter))
-        bson_iter_binary(&iter, &subtype, &nbytes, &data);
-    else
-        return false;
-    *span = kt_span_of(data, nbytes);
-    return true;
-}
-
-static enum kt_status take_ns(struct restore *r, const bson_t *doc, uint64_t at, struct kt_error *err)
-{
-    bson_iter_t iter;
-    if (r->options->key_vault_namespace)
-        return KT_OK;
-    if (!bson_iter_init_find(&iter, doc, "ns") || !BSON_ITER_HOLDS_UTF8(&iter))
-        return broken(r, at, "has no namespace", err);
-    const char *ns = bson_iter_utf8(&iter, NULL);
-    if (*r->ns && strcmp(r->ns, ns) != 0)
-        return kt_fail(err, KT_E_USAGE, "%s names several key vaults; choose one with --key-vault-namespace",
-                       r->options->file);
-    snprintf(r->ns, sizeof r->ns, "%s", ns);
-    return KT_OK;
-}
-
-static enum kt_status take_entry(struct restore *r, const uint8_t *data, uint32_t nbytes, uint64_t at,
-                                 struct kt_error *err)
-{
-    bson_t doc, made;
-    struct kt_span old, made_span;
-    struct entry entry;
-    struct kt_error why;
-    if (!bson_init_static(&doc, data, nbytes) || !view_of(&doc, "old", &old) ||
-        !view_of(&doc, "new", &made_span) || !bson_init_static(&made, made_span.data, made_span.nbytes) ||
-        !view_of(&made, "keyMaterial", &entry.material) || !view_of(&made, "masterKey", &entry.master_key))
-        return broken(r, at, "lacks old or new", err);
-    if (kt_key_doc_parse(old, &entry.old, &why) != KT_OK)
-        return broken(r, at, why.message, err);
-    entry.id = entry.old.id;
-    enum kt_status status = take_ns(r, &doc, at, err);
-    if (status != KT_OK)
-        return status;
-    if (r->entries_count == r->capacity) {
-        size_t capacity = r->capacity ? 2 * r->capacity : 1024;
-        struct entry *more = realloc(r->entries, capacity * sizeof *more);
-        if (!more)
-            return kt_fail(err, KT_E_NOMEM, "memory ran out");
-        r->entries = more;
-        r->capacity = capacity;
-    }
-    r->entries[r->entries_count++] = entry;
-    return KT_OK;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct entry *left = a, *right = b;
-    int order = memcmp(left->id, right->id, 16);
-    return order ? order : (left->id > right->id) - (left->id < right->id);
-}
-
-static enum kt_status read_entries(struct restore *r, struct kt_error *err)
-{
-    enum kt_status status = read_file(r, err);
-    size_t at = 0;
-    while (status == KT_OK && at + 5 <= r->file.nbytes) {
-        uint32_t nbytes = kt_load_le32(r->file.data + at);
-        if (nbytes < 5)
-            return broken(r, at, "is no BSON", err);
-        if (nbytes > r->file.nbytes - at)
-            break;
-        status = take_entry(r, r->file.data + at, nbytes, at, err);
-        at += nbytes;
-    }
-    if (status == KT_OK && at < r->file.nbytes && at == 0)
-        return broken(r, 0, "is not whole", err);
-    if (status == KT_OK && at < r->file.nbytes)
-        kt_log(r->options->log, KT_LOG_WARN,
-               "%s: its last entry was cut off before anything was written for it: passed "
-               "over",
-               r->options->file);
-    if (status == KT_OK && r->entries_count)
-        qsort(r->entries, r->entries_count, sizeof *r->entries, compare);
-    return status;
-}
-
 /* The entries of one chunk of keys: [first, *end). */
 static size_t chunk_end(const struct restore *r, size_t first)
 {
     size_t end = first, keys = 0;
-    while (end < r->entries_count) {
-        bool next = end == first || memcmp(r->entries[end].id, r->entries[end - 1].id, 16) != 0;
+    while (end < r->file.entries_count) {
+        bool next = end == first || memcmp(r->file.entries[end].id, r->file.entries[end - 1].id, 16) != 0;
         if (next && keys++ == CHUNK)
             break;
         end++;
@@ -197,10 +59,10 @@ static enum kt_txn_end read_keys(struct restore *r, size_t first, size_t end, co
     for (size_t i = first; i < end; i++) {
         char number[16];
         const char *key;
-        if (i > first && memcmp(r->entries[i].id, r->entries[i - 1].id, 16) == 0)
+        if (i > first && memcmp(r->file.entries[i].id, r->file.entries[i - 1].id, 16) == 0)
             continue;
         bson_uint32_to_string(n++, &key, number, sizeof number);
-        BSON_APPEND_BINARY(&in, key, BSON_SUBTYPE_UUID, r->entries[i].id, 16);
+        BSON_APPEND_BINARY(&in, key, BSON_SUBTYPE_UUID, r->file.entries[i].id, 16);
     }
     bson_append_array_end(&id, &in);
     bson_append_document_end(&filter, &id);
@@ -226,10 +88,10 @@ static enum fate judge(const struct restore *r, size_t first, size_t end, size_t
 {
     struct kt_key_doc now;
     enum fate fate = FATE_CHANGED;
-    if (!find_key(r, nbytes, r->entries[first].id, &now))
+    if (!find_key(r, nbytes, r->file.entries[first].id, &now))
         return FATE_MISSING;
     for (size_t i = end; i-- > first;) {
-        const struct entry *entry = &r->entries[i];
+        const struct kt_restore_entry *entry = &r->file.entries[i];
         if (kt_span_equal(now.key_material, entry->material) &&
             kt_span_equal(now.master_key, entry->master_key)) {
             *which = i;
@@ -242,7 +104,7 @@ static enum fate judge(const struct restore *r, size_t first, size_t end, size_t
     return fate;
 }
 
-static void append_update(bson_t *list, uint32_t n, const struct entry *entry)
+static void append_update(bson_t *list, uint32_t n, const struct kt_restore_entry *entry)
 {
     bson_t item, q, u, set, master;
     char number[16];
@@ -269,9 +131,10 @@ static void tell(const struct restore *r, const uint8_t *id, enum fate fate)
     char text[KT_UUID_TEXT_NBYTES];
     kt_uuid_text(id, text);
     if (fate == FATE_MISSING)
-        kt_log(r->options->log, KT_LOG_WARN, "%s: DEK %s is not there any more", r->ns, text);
+        kt_log(r->options->log, KT_LOG_WARN, "%s: DEK %s is not there any more", r->file.ns, text);
     if (fate == FATE_CHANGED)
-        kt_log(r->options->log, KT_LOG_WARN, "%s: DEK %s was wrapped anew since: left as it is", r->ns, text);
+        kt_log(r->options->log, KT_LOG_WARN, "%s: DEK %s was wrapped anew since: left as it is", r->file.ns,
+               text);
 }
 
 /* Decides about the chunk's keys and appends their updates; figures go to `sum`. */
@@ -282,18 +145,19 @@ static uint32_t decide(struct restore *r, size_t first, size_t end, size_t nbyte
     *sum = (struct kt_restore_result){0};
     for (size_t i = first, next; i < end; i = next) {
         size_t which = i;
-        for (next = i + 1; next < end && memcmp(r->entries[next].id, r->entries[i].id, 16) == 0; next++)
+        for (next = i + 1; next < end && memcmp(r->file.entries[next].id, r->file.entries[i].id, 16) == 0;
+             next++)
             ;
         enum fate fate = judge(r, i, next, nbytes, &which);
         if (fate == FATE_RESTORED)
-            append_update(list, updates++, &r->entries[which]);
+            append_update(list, updates++, &r->file.entries[which]);
         sum->keys++;
         sum->restored += fate == FATE_RESTORED;
         sum->already += fate == FATE_ALREADY;
         sum->changed += fate == FATE_CHANGED;
         sum->missing += fate == FATE_MISSING;
         if (say)
-            tell(r, r->entries[i].id, fate);
+            tell(r, r->file.entries[i].id, fate);
     }
     return updates;
 }
@@ -305,8 +169,8 @@ static enum kt_txn_end try_chunk(struct restore *r, size_t first, size_t end, st
     const char *coll;
     size_t nbytes;
     int64_t matched;
-    if (!kt_ns_split(r->ns, db, &coll)) {
-        kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", r->ns);
+    if (!kt_ns_split(r->file.ns, db, &coll)) {
+        kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", r->file.ns);
         return KT_TXN_FAILED;
     }
     enum kt_txn_end ended = kt_txn_begin(&r->lane, err);
@@ -364,17 +228,17 @@ static enum kt_status do_chunk(struct restore *r, size_t first, size_t end, stru
 /* A rewrap that goes on later would pass over what is undone here. */
 static enum kt_status no_rewrap_under_way(struct restore *r, struct kt_error *err)
 {
-    struct kt_state_job job = {.state_db = r->lease.state_db, .ns = r->ns};
+    struct kt_state_job job = {.state_db = r->lease.state_db, .ns = r->file.ns};
     bool found;
     enum kt_status status = kt_state_job_read(r->mongo, &job, &found, err);
     kt_state_job_free(&job);
     if (status != KT_OK || !found)
         return status;
     if (r->options->forget)
-        return kt_state_drop(r->mongo, r->lease.state_db, r->ns, err);
+        return kt_state_drop(r->mongo, r->lease.state_db, r->file.ns, err);
     return kt_fail(err, KT_E_OTHER_JOB,
-                   "%s: an unfinished %s is on it; finish it first, or drop its state with --forget", r->ns,
-                   job.command);
+                   "%s: an unfinished %s is on it; finish it first, or drop its state with --forget",
+                   r->file.ns, job.command);
 }
 
 static enum kt_status open_all(struct restore *r, struct kt_error *err)
@@ -385,8 +249,9 @@ static enum kt_status open_all(struct restore *r, struct kt_error *err)
                        "--key-vault: restore puts keys back on a server (mongodb://...); a rewrap of a "
                        "file has left its input as it was");
     if (o->key_vault_namespace)
-        snprintf(r->ns, sizeof r->ns, "%s", o->key_vault_namespace);
-    enum kt_status status = read_entries(r, err);
+        snprintf(r->file.ns, sizeof r->file.ns, "%s", o->key_vault_namespace);
+    r->file.name = o->file;
+    enum kt_status status = kt_restore_file_read(&r->file, o->log, err);
     if (status == KT_OK)
         status = kt_mongo_open(&r->mongo, o->key_vault, "--key-vault", CLIENTS, err);
     if (status == KT_OK && kt_mongo_topology(r->mongo) == KT_STANDALONE)
@@ -401,7 +266,7 @@ static enum kt_status take_lease(struct restore *r, struct kt_error *err)
 {
     const struct kt_restore_options *o = r->options;
     r->lease = (struct kt_lease_name){.state_db = o->checkpoint ? o->checkpoint : KT_STATE_DB,
-                                      .ns = r->ns,
+                                      .ns = r->file.ns,
                                       .command = "restore",
                                       .job = "restore"};
     if (o->dry_run)
@@ -423,9 +288,9 @@ enum kt_status kt_restore_run(const struct kt_restore_options *options, struct k
     struct restore r = {.options = options, .result = result};
     *result = (struct kt_restore_result){0};
     enum kt_status status = open_all(&r, err);
-    if (status == KT_OK && r.entries_count)
+    if (status == KT_OK && r.file.entries_count)
         status = take_lease(&r, err);
-    for (size_t first = 0, end; first < r.entries_count && status == KT_OK; first = end) {
+    for (size_t first = 0, end; first < r.file.entries_count && status == KT_OK; first = end) {
         end = chunk_end(&r, first);
         status = do_chunk(&r, first, end, err);
         if (status == KT_OK && r.leased)
@@ -437,7 +302,6 @@ enum kt_status kt_restore_run(const struct kt_restore_options *options, struct k
     kt_lane_close(&r.lane);
     kt_mongo_close(r.mongo);
     kt_region_free(&r.docs);
-    kt_buf_free(&r.file);
-    free(r.entries);
+    kt_restore_file_free(&r.file);
     return status;
 }
