@@ -4,7 +4,7 @@ import pymongo
 
 from bson.raw_bson import RawBSONDocument
 
-from live import LiveCase, count, plain_docs
+from live import LONG, LiveCase, count, plain_docs
 from servers import Alone, OnThree
 
 DOCUMENTS = count(2000, 100000, 600)

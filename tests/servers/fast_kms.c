@@ -48,6 +48,8 @@ static struct {
     unsigned long requests, served, throttled, errors, resets, truncated, expired, links, open, most_open;
 } figures;
 static struct link *first_due, *last_due;
+#define LINKS_MAX 65536
+static struct link *links[LINKS_MAX]; /* by descriptor */
 static double bucket, bucket_at;
 static int epoll_fd;
 static volatile sig_atomic_t stop;
@@ -76,6 +78,7 @@ static void drop(struct link *link, bool hard)
     if (hard)
         setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &now_linger, sizeof now_linger);
     SSL_free(link->ssl);
+    links[link->fd] = NULL;
     close(link->fd);
     figures.open--;
     free(link);
@@ -345,7 +348,12 @@ static void receive(struct link *link)
 static void admit(int listener, SSL_CTX *tls)
 {
     for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
-        struct link *link = calloc(1, sizeof *link);
+        struct link *link = fd < LINKS_MAX ? calloc(1, sizeof *link) : NULL;
+        if (!link) {
+            close(fd);
+            continue;
+        }
+        links[fd] = link;
         int one = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         link->fd = fd;
@@ -433,6 +441,10 @@ int main(int argc, char **argv)
         }
         send_due();
     }
+    for (int fd = 0; fd < LINKS_MAX; fd++)
+        if (links[fd])
+            drop(links[fd], true);
+    SSL_CTX_free(tls);
     report();
     return 0;
 }
