@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/engine_bench.h"
 #include "jobs/bench_kms.h"
-#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/format.h"
-#include "tools/help.h"
-#include "tools/inputs.h"
 #include "tools/kms_screen.h"
 #include "tools/option_table.h"
-#include "tools/report.h"
-#include "tools/screen.h"
+#include "tools/session.h"
 #include "tools/table.h"
-
-static const char *from_environment(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
 
 static struct kt_bench_kms_options make_options(const struct kt_settings *s, const struct kt_inputs *inputs,
                                                 const struct kt_log *log)
@@ -31,8 +20,8 @@ static struct kt_bench_kms_options make_options(const struct kt_settings *s, con
         .provider = s->provider,
         .master_key = kt_inputs_borrow(inputs->master_key, s->master_key.name),
         .deks = (size_t)s->keys,
-        .backend = s->backend ? s->backend : from_environment("KEYTURN_BACKEND"),
-        .cpu_disable = from_environment("KEYTURN_CPU_DISABLE"),
+        .backend = s->backend ? s->backend : kt_from_environment("KEYTURN_BACKEND"),
+        .cpu_disable = kt_from_environment("KEYTURN_CPU_DISABLE"),
         .kms_concurrency = (uint32_t)s->kms_concurrency,
         .kms_rate = (double)s->kms_rate,
         .log = log,
@@ -107,41 +96,24 @@ static int run(const struct kt_settings *settings, const struct kt_inputs *input
 
 int kt_bench_command(const struct kt_cli_command *command, int argc, char **argv)
 {
-    struct kt_settings settings = {0};
-    struct kt_inputs inputs = {0};
-    struct kt_report report = {0};
-    struct kt_screen screen;
+    struct kt_session session;
     struct kt_error err;
+    int exit;
     if (argc > 1 && strcmp(argv[1], "engine") == 0)
         return kt_bench_engine(argc - 1, argv + 1);
-    bool help = false, named = argc > 1 && strcmp(argv[1], "kms") == 0;
-    int exit = 2;
 
     /* What is measured stands where other commands have their first option. */
+    bool named = argc > 1 && strcmp(argv[1], "kms") == 0;
     bool asks = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
-    enum kt_status status =
-        named || asks ? kt_command_line_read(command, argc - named, argv + named, &settings, &help, &err)
-                      : kt_fail(&err, KT_E_USAGE,
-                                "bench needs what it measures: keyturn bench engine, or keyturn bench kms");
-    kt_screen_open(&screen, settings.log_format && strcmp(settings.log_format, "json") == 0, settings.quiet,
-                   settings.verbose);
-    if (status == KT_OK && help) {
-        kt_help_command(stdout, command);
-        exit = kt_screen_flush(0);
-        goto done;
+    if (!named && !asks) {
+        kt_fail(&err, KT_E_USAGE, "bench needs what it measures: keyturn bench engine, or keyturn bench kms");
+        exit = kt_session_refuse(&session, &err);
+    } else if (kt_session_begin(&session, command, argc - named, argv + named, &exit)) {
+        if (kt_session_load(&session, &err) == KT_OK)
+            exit = run(&session.settings, &session.inputs, &session.report, &session.screen);
+        else
+            exit = kt_screen_refused(&session.screen, &err);
     }
-    if (status == KT_OK)
-        status = kt_report_open(&report, settings.report, &err);
-    if (status == KT_OK)
-        status = kt_inputs_load(&inputs, &settings, &screen, &err);
-    if (status == KT_OK)
-        exit = run(&settings, &inputs, &report, &screen);
-    else
-        kt_screen_refused(&screen, &err);
-done:
-    kt_report_close(&report);
-    kt_screen_close(&screen);
-    kt_inputs_free(&inputs);
-    kt_settings_cleanup(&settings);
+    kt_session_end(&session);
     return exit;
 }

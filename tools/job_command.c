@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "keyturn/job.h"
-#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/ending.h"
-#include "tools/help.h"
-#include "tools/inputs.h"
 #include "tools/kms_screen.h"
 #include "tools/option_table.h"
 #include "tools/plan_screen.h"
-#include "tools/report.h"
-#include "tools/screen.h"
 #include "tools/server.h"
-#include "tools/settings.h"
+#include "tools/session.h"
 #include "tools/summary.h"
 #include "tools/watch.h"
 
@@ -36,12 +30,6 @@ static enum kt_job_kind kind_of(const struct kt_cli_command *command)
 static bool is_given(const struct kt_settings *settings, const char *name)
 {
     return settings->given[kt_option_index(kt_option_find(name, strlen(name), false))] != KT_NOT_GIVEN;
-}
-
-static const char *from_environment(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
 }
 
 static struct kt_job_options make_options(const struct kt_cli_command *command, const struct kt_settings *s,
@@ -68,8 +56,8 @@ static struct kt_job_options make_options(const struct kt_cli_command *command, 
         .threads = (int)s->threads,
         .kms_concurrency = (uint32_t)s->kms_concurrency,
         .kms_rate = (double)s->kms_rate,
-        .backend = s->backend ? s->backend : from_environment("KEYTURN_BACKEND"),
-        .cpu_disable = from_environment("KEYTURN_CPU_DISABLE"),
+        .backend = s->backend ? s->backend : kt_from_environment("KEYTURN_BACKEND"),
+        .cpu_disable = kt_from_environment("KEYTURN_CPU_DISABLE"),
         .max_failures = s->max_failures,
         .has_max_failures = is_given(s, "max-failures"),
         .schema_from_server = s->schema_from_server,
@@ -161,48 +149,34 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
 
 int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
 {
-    struct kt_settings settings = {0};
-    struct kt_inputs inputs = {0};
-    struct kt_report report = {0};
+    struct kt_session session;
     struct kt_guard guard = {0};
-    struct kt_screen screen;
     struct kt_error err;
-    int partition = 0, partitions = 0;
-    bool help;
-    int exit = 2;
-
-    enum kt_status status = kt_command_line_read(command, argc, argv, &settings, &help, &err);
-    bool json = settings.log_format && strcmp(settings.log_format, "json") == 0;
-    kt_screen_open(&screen, json, settings.quiet, settings.verbose);
-    if (status == KT_OK && help) {
-        kt_help_command(stdout, command);
-        exit = kt_screen_flush(0);
+    enum kt_status status = KT_OK;
+    int partition = 0, partitions = 0, exit;
+    if (!kt_session_begin(&session, command, argc, argv, &exit))
         goto done;
-    }
-    if (status == KT_OK && settings.partition)
-        status = kt_partition_read(settings.partition, &partition, &partitions, &err);
+
+    const struct kt_settings *settings = &session.settings;
+    if (settings->partition)
+        status = kt_partition_read(settings->partition, &partition, &partitions, &err);
     /* Before any key is read: what is forked now holds none. */
-    if (status == KT_OK && changes_server(command, &settings))
+    if (status == KT_OK && changes_server(command, settings))
         status = kt_guard_start(&guard, &err);
     if (status == KT_OK)
-        status = kt_report_open(&report, settings.report, &err);
-    if (status == KT_OK)
-        status = kt_inputs_load(&inputs, &settings, &screen, &err);
-    struct kt_job_options options = make_options(command, &settings, &inputs, &screen.log);
+        status = kt_session_load(&session, &err);
+    struct kt_job_options options = make_options(command, settings, &session.inputs, &session.screen.log);
     options.guard_fd = guard.fd;
     options.partition = partition;
     options.partitions = partitions;
     if (status == KT_OK)
-        exit = run_job(command, &settings, &inputs, &options, &report, &screen);
+        exit = run_job(command, settings, &session.inputs, &options, &session.report, &session.screen);
     else {
-        kt_screen_refused(&screen, &err);
-        (void)!kt_report_write(&report, command->name, exit, &options, NULL, &err, NULL);
+        exit = kt_screen_refused(&session.screen, &err);
+        (void)!kt_report_write(&session.report, command->name, exit, &options, NULL, &err, NULL);
     }
 done:
     kt_guard_end(&guard);
-    kt_report_close(&report);
-    kt_screen_close(&screen);
-    kt_inputs_free(&inputs);
-    kt_settings_cleanup(&settings);
+    kt_session_end(&session);
     return exit;
 }

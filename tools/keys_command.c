@@ -3,12 +3,10 @@
 #include <string.h>
 
 #include "keyturn/restore.h"
-#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/format.h"
-#include "tools/help.h"
-#include "tools/screen.h"
 #include "tools/server.h"
+#include "tools/session.h"
 
 static const char *plural(uint64_t n)
 {
@@ -63,38 +61,34 @@ static int restore(const struct kt_settings *settings, const char *file, struct 
     return 4;
 }
 
+/* The words before the options: restore and its file, or a wish for help. */
+static enum kt_status read_words(int argc, char **argv, bool *asks, const char **file, struct kt_error *err)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+    *asks = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 ||
+            (argc > 2 && strcmp(argv[2], "--help") == 0);
+    *file = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
+    if (!*asks && strcmp(verb, "restore") != 0)
+        return kt_fail(err, KT_E_USAGE,
+                       "keys: say what is to be done: keyturn keys restore FILE --key-vault STORE");
+    if (!*asks && !*file)
+        return kt_fail(err, KT_E_USAGE,
+                       "keys restore needs the backup file of a rewrap: keyturn keys restore FILE "
+                       "--key-vault STORE");
+    return KT_OK;
+}
+
 int kt_keys_command(const struct kt_cli_command *command, int argc, char **argv)
 {
-    struct kt_settings settings = {0};
-    struct kt_screen screen;
+    struct kt_session session;
     struct kt_error err;
-    bool help = false;
-    int exit = 2;
-    const char *verb = argc > 1 ? argv[1] : "", *file = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
-    bool asks = strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 ||
-                (argc > 2 && strcmp(argv[2], "--help") == 0);
-    int skip = asks ? 0 : 2;
-    enum kt_status status;
-    if (!asks && strcmp(verb, "restore") != 0)
-        status = kt_fail(&err, KT_E_USAGE,
-                         "keys: say what is to be done: keyturn keys restore FILE --key-vault STORE");
-    else if (!asks && !file)
-        status = kt_fail(&err, KT_E_USAGE,
-                         "keys restore needs the backup file of a rewrap: keyturn keys restore FILE "
-                         "--key-vault STORE");
-    else
-        status = kt_command_line_read(command, asks ? argc : argc - skip, argv + (asks ? 0 : skip), &settings,
-                                      &help, &err);
-    kt_screen_open(&screen, settings.log_format && strcmp(settings.log_format, "json") == 0, settings.quiet,
-                   settings.verbose);
-    if (status == KT_OK && help) {
-        kt_help_command(stdout, command);
-        exit = kt_screen_flush(0);
-    } else if (status == KT_OK)
-        exit = restore(&settings, file, &screen);
-    else
-        kt_screen_refused(&screen, &err);
-    kt_screen_close(&screen);
-    kt_settings_cleanup(&settings);
+    const char *file;
+    bool asks;
+    int exit;
+    if (read_words(argc, argv, &asks, &file, &err) != KT_OK)
+        exit = kt_session_refuse(&session, &err);
+    else if (kt_session_begin(&session, command, asks ? argc : argc - 2, argv + (asks ? 0 : 2), &exit))
+        exit = restore(&session.settings, file, &session.screen);
+    kt_session_end(&session);
     return exit;
 }

@@ -4,12 +4,10 @@
 #include <string.h>
 
 #include "jobs/sample.h"
-#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/format.h"
-#include "tools/help.h"
 #include "tools/option_table.h"
-#include "tools/screen.h"
+#include "tools/session.h"
 
 static bool given(const struct kt_settings *settings, const char *name)
 {
@@ -52,31 +50,26 @@ static void print_sample(const struct kt_sample_options *options, const struct k
 
 int kt_sample_command(const struct kt_cli_command *command, int argc, char **argv)
 {
-    struct kt_settings settings = {0};
+    struct kt_session session;
     struct kt_sample_result result;
-    struct kt_screen screen;
     struct kt_error err;
-    bool help;
-    int exit = 0;
-
-    enum kt_status status = kt_command_line_read(command, argc, argv, &settings, &help, &err);
-    kt_screen_open(&screen, settings.log_format && strcmp(settings.log_format, "json") == 0, settings.quiet,
-                   settings.verbose);
-    struct kt_sample_options options = sample_options(&settings, &screen.log);
-    if (status == KT_OK && help)
-        kt_help_command(stdout, command);
-    else if (status == KT_OK && (status = kt_sample_write(&options, &result, &err)) == KT_OK) {
+    int exit;
+    if (!kt_session_begin(&session, command, argc, argv, &exit))
+        goto done;
+    struct kt_sample_options options = sample_options(&session.settings, &session.screen.log);
+    enum kt_status status = kt_sample_write(&options, &result, &err);
+    if (status == KT_OK) {
         print_sample(&options, &result);
-        kt_screen_advice(&screen,
+        kt_screen_advice(&session.screen,
                          "  next   keyturn encrypt --config %s/keyturn.json --from %s/dump --to %s/sealed",
                          options.to, options.to, options.to);
-    }
-    if (status == KT_E_IO) {
+        exit = kt_screen_flush(0);
+    } else if (status == KT_E_IO) {
         exit = 4;
-        kt_screen_error(&screen, exit, err.message, "Nothing is left of it.");
-    } else if (status != KT_OK)
-        exit = kt_screen_refused(&screen, &err);
-    kt_screen_close(&screen);
-    kt_settings_cleanup(&settings);
-    return kt_screen_flush(exit);
+        kt_screen_error(&session.screen, exit, err.message, "Nothing is left of it.");
+    } else
+        exit = kt_screen_refused(&session.screen, &err);
+done:
+    kt_session_end(&session);
+    return exit;
 }

@@ -1,21 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-#include <string.h>
-
-#include "tools/command_line.h"
 #include "tools/commands.h"
-#include "tools/help.h"
-#include "tools/inputs.h"
 #include "tools/jobs_screen.h"
-#include "tools/report.h"
-#include "tools/screen.h"
+#include "tools/session.h"
 #include "tools/status_screen.h"
-
-static const char *from_environment(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
 
 static struct kt_audit_options make_options(const struct kt_settings *s, const struct kt_inputs *inputs,
                                             const struct kt_log *log)
@@ -29,8 +16,8 @@ static struct kt_audit_options make_options(const struct kt_settings *s, const s
         .cmk = kt_inputs_borrow(inputs->cmk, s->cmk.name),
         .older_than_ms = s->older_than_ms,
         .from = s->from,
-        .backend = s->backend ? s->backend : from_environment("KEYTURN_BACKEND"),
-        .cpu_disable = from_environment("KEYTURN_CPU_DISABLE"),
+        .backend = s->backend ? s->backend : kt_from_environment("KEYTURN_BACKEND"),
+        .cpu_disable = kt_from_environment("KEYTURN_CPU_DISABLE"),
         .kms_concurrency = (uint32_t)s->kms_concurrency,
         .kms_rate = (double)s->kms_rate,
         .log = log,
@@ -70,38 +57,18 @@ static int run(const struct kt_settings *settings, struct kt_inputs *inputs, str
 
 int kt_status_command(const struct kt_cli_command *command, int argc, char **argv)
 {
-    struct kt_settings settings = {0};
-    struct kt_inputs inputs = {0};
-    struct kt_report report = {0};
-    struct kt_screen screen;
+    struct kt_session session;
     struct kt_error err;
-    bool help;
-    int exit = 2;
-
-    enum kt_status status = kt_command_line_read(command, argc, argv, &settings, &help, &err);
-    bool json = settings.log_format && strcmp(settings.log_format, "json") == 0;
-    kt_screen_open(&screen, json, settings.quiet, settings.verbose);
-    if (status == KT_OK && help) {
-        kt_help_command(stdout, command);
-        exit = kt_screen_flush(0);
+    int exit;
+    if (!kt_session_begin(&session, command, argc, argv, &exit))
         goto done;
-    }
-    if (status == KT_OK && settings.jobs) {
-        exit = kt_jobs_print(&screen, &settings);
-        goto done;
-    }
-    if (status == KT_OK)
-        status = kt_report_open(&report, settings.report, &err);
-    if (status == KT_OK)
-        status = kt_inputs_load(&inputs, &settings, &screen, &err);
-    if (status == KT_OK)
-        exit = run(&settings, &inputs, &report, &screen);
+    if (session.settings.jobs)
+        exit = kt_jobs_print(&session.screen, &session.settings);
+    else if (kt_session_load(&session, &err) == KT_OK)
+        exit = run(&session.settings, &session.inputs, &session.report, &session.screen);
     else
-        kt_screen_refused(&screen, &err);
+        exit = kt_screen_refused(&session.screen, &err);
 done:
-    kt_report_close(&report);
-    kt_screen_close(&screen);
-    kt_inputs_free(&inputs);
-    kt_settings_cleanup(&settings);
+    kt_session_end(&session);
     return exit;
 }
