@@ -134,14 +134,19 @@ enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns, const bson_
     return status;
 }
 
-/* NULL: fault says why. A cursor asks for more in the session of its command, so that is an explicit one. */
+/* NULL: fault says why. A cursor asks for more in the session and of the server of its command, so both are
+ * named. */
 static mongoc_cursor_t *open_cursor(mongoc_client_t *client, const mongoc_client_session_t *session,
                                     const char *db, const bson_t *command, struct kt_fault *fault)
 {
     bson_t opts = BSON_INITIALIZER, reply;
     bson_error_t error = {0};
     mongoc_cursor_t *cursor = NULL;
-    if (session && !mongoc_client_session_append(session, &opts, &error)) {
+    mongoc_server_description_t *server =
+        mongoc_client_select_server(client, false, mongoc_client_get_read_prefs(client), &error);
+    if (server)
+        BSON_APPEND_INT32(&opts, "serverId", (int32_t)mongoc_server_description_id(server));
+    if (!server || (session && !mongoc_client_session_append(session, &opts, &error))) {
         kt_fault_read(fault, NULL, &error);
     } else if (mongoc_client_read_command_with_opts(client, db, command, NULL, &opts, &reply, &error)) {
         cursor = mongoc_cursor_new_from_command_reply_with_opts(client, &reply, &opts);
@@ -149,6 +154,7 @@ static mongoc_cursor_t *open_cursor(mongoc_client_t *client, const mongoc_client
         kt_fault_read(fault, &reply, &error);
         bson_destroy(&reply);
     }
+    mongoc_server_description_destroy(server);
     bson_destroy(&opts);
     return cursor;
 }
