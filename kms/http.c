@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 
@@ -17,6 +18,7 @@ struct socket_source {
 
 struct kt_http {
     CURLM *multi;
+    CURLSH *sessions; /* of TLS, so that a new connection resumes one instead of proving everything again */
     int epoll_fd;
     uint64_t due_ns;
     struct socket_source *dead;
@@ -82,11 +84,12 @@ struct kt_http *kt_http_new(int epoll_fd, uint32_t connections)
     struct kt_http *http = calloc(1, sizeof *http);
     if (!http)
         return NULL;
-    *http = (struct kt_http){curl_multi_init(), epoll_fd, UINT64_MAX, NULL};
-    if (!http->multi) {
-        free(http);
+    *http = (struct kt_http){curl_multi_init(), curl_share_init(), epoll_fd, UINT64_MAX, NULL};
+    if (!http->multi || !http->sessions) {
+        kt_http_free(http);
         return NULL;
     }
+    curl_share_setopt(http->sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -102,6 +105,7 @@ void kt_http_free(struct kt_http *http)
     if (!http)
         return;
     curl_multi_cleanup(http->multi);
+    curl_share_cleanup(http->sessions);
     kt_http_sweep(http);
     free(http);
 }
@@ -138,15 +142,22 @@ static bool add_headers(struct kt_transfer *transfer)
     return true;
 }
 
+/* libcurl reads a CA file once for all connections, but only where there is no CA folder beside it. */
+static void set_ca(CURL *easy, const char *ca_file)
+{
+    const char *usual = curl_version_info(CURLVERSION_NOW)->cainfo;
+    if (ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+    if (ca_file || (usual && access(usual, R_OK) == 0))
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
 static void set_tls(CURL *easy, const struct kt_tls *tls)
 {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    set_ca(easy, tls ? tls->ca_file : NULL);
     if (!tls)
         return;
-    if (tls->ca_file) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    }
     if (tls->certificate_file) {
         /* Drivers keep certificate and key in one PEM file. */
         curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate_file);
@@ -156,14 +167,15 @@ static void set_tls(CURL *easy, const struct kt_tls *tls)
         curl_easy_setopt(easy, CURLOPT_KEYPASSWD, tls->password);
 }
 
-static bool ready_handle(struct kt_transfer *transfer, const char *url)
+static bool ready_handle(struct kt_http *http, struct kt_transfer *transfer, const char *url)
 {
     if (transfer->easy)
         curl_easy_reset(transfer->easy);
     else if (!(transfer->easy = curl_easy_init()))
         return false;
     CURL *easy = transfer->easy;
-    transfer->error[0] = 0;
+    transfer->signed_for = NULL;
+    curl_easy_setopt(easy, CURLOPT_SHARE, http->sessions);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -175,18 +187,39 @@ static bool ready_handle(struct kt_transfer *transfer, const char *url)
     return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
-static bool set_request(struct kt_transfer *transfer)
+static void set_usual(struct kt_transfer *transfer)
 {
-    struct kt_exchange *x = &transfer->x;
     CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, x->metadata ? "http,https" : "https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, transfer->x.metadata ? "http,https" : "https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     /* Wait for a connection that may turn out to carry many streams rather than open one for each. */
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    if (x->metadata)
+    if (transfer->x.metadata)
         curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+}
+
+/* The calls that come in thousands: a handle that has carried one for this account needs only what differs.
+ */
+static bool ready_request(struct kt_http *http, struct kt_transfer *transfer)
+{
+    const struct kt_exchange *x = &transfer->x;
+    bool usual = x->method == KT_POST && x->sigv4[0] && !x->metadata;
+    if (usual && transfer->easy && transfer->signed_for == transfer->tls)
+        return curl_easy_setopt(transfer->easy, CURLOPT_URL, x->url) == CURLE_OK;
+    if (!ready_handle(http, transfer, x->url))
+        return false;
+    set_usual(transfer);
+    transfer->signed_for = usual ? transfer->tls : NULL;
+    return true;
+}
+
+static bool set_request(struct kt_transfer *transfer)
+{
+    struct kt_exchange *x = &transfer->x;
+    CURL *easy = transfer->easy;
+    transfer->error[0] = 0;
     if (x->method == KT_POST) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)x->body.nbytes);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, x->body.nbytes ? (const char *)x->body.data : "");
@@ -211,7 +244,7 @@ static void clear_headers(struct kt_transfer *transfer)
 
 bool kt_http_send(struct kt_http *http, struct kt_transfer *transfer)
 {
-    if (ready_handle(transfer, transfer->x.url) && set_request(transfer) &&
+    if (ready_request(http, transfer) && set_request(transfer) &&
         curl_multi_add_handle(http->multi, transfer->easy) == CURLM_OK)
         return true;
     clear_headers(transfer);
@@ -220,8 +253,9 @@ bool kt_http_send(struct kt_http *http, struct kt_transfer *transfer)
 
 bool kt_http_connect(struct kt_http *http, struct kt_transfer *transfer, const char *url)
 {
-    if (!ready_handle(transfer, url))
+    if (!ready_handle(http, transfer, url))
         return false;
+    transfer->error[0] = 0;
     curl_easy_setopt(transfer->easy, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);

@@ -17,6 +17,7 @@ struct kt_transfer {
     uint32_t timeout_ms;
     void (*finished)(struct kt_transfer *transfer); /* once per kt_http_send, never from within it */
     CURL *easy;                                     /* the transport's from here */
+    const struct kt_tls *signed_for; /* the handle is set up for signed requests of this account */
     struct kt_transfer *next;
     struct curl_slist *headers;
     char error[CURL_ERROR_SIZE];

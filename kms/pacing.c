@@ -163,11 +163,11 @@ static void accepted(struct kt_pace *pace, uint64_t latency_ns)
     pace->accepted[pace->slot % KT_PACE_SLOTS]++;
     note_latency(pace, latency_ns);
     /* Queues that grow at the service, or here, are no reason to send more; nor is an unused window. */
-    if (pace->latency_ns > 3 * pace->least_ns + 10 * MS)
+    if (pace->latency_ns > 2 * pace->least_ns + 10 * MS)
         pace->window = most(WINDOW_LEAST * 4, pace->window - 0.2);
-    if (pace->latency_ns > 1.6 * pace->least_ns + 3 * MS || pace->in_flight + 1 < pace->window / 2)
+    if (pace->latency_ns > 1.3 * pace->least_ns + 3 * MS || pace->in_flight + 1 < pace->window / 2)
         return;
-    pace->window = least(pace->window_max, pace->window + (pace->probing ? 0.5 : 1 / pace->window));
+    pace->window = least(pace->window_max, pace->window + (pace->probing ? 1 : 1 / pace->window));
 }
 
 /* Nothing but faults: the service is away, and calls that are still fresh must not storm it. */

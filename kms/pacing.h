@@ -20,7 +20,7 @@ struct kt_pace {
     double add;                /* what the rate gains per second */
     uint64_t credit_ns, paused_ns, cut_ns, begun_ns;
     double latency_ns, least_ns; /* smoothed; its lowest of late */
-    bool probing;                /* no fault met yet: the window grows by half each round trip */
+    bool probing;                /* no fault met yet: the window doubles each round trip */
     uint32_t in_flight;
     uint32_t faults; /* since the last reply that was none */
     uint64_t slot;   /* accepted requests of the last second, by quarter */

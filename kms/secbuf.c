@@ -130,19 +130,23 @@ struct kt_span kt_secbuf_get(const struct kt_secbuf *buf)
     return kt_span_of(buf->data, buf->nbytes);
 }
 
-/* One group of 2 to 4 characters to 1 to 3 bytes. */
-static bool decode_group(const uint8_t *text, size_t n, uint8_t bytes[3])
+#define PIECE 64u /* characters decoded at a time */
+
+/* Up to PIECE characters of either alphabet, without padding. The number of bytes, or 0. */
+static size_t decode_piece(const uint8_t *text, size_t n, uint8_t bytes[PIECE / 4 * 3])
 {
-    uint8_t group[4] = {'=', '=', '=', '='};
+    uint8_t chars[PIECE];
+    size_t padded = (n + 3) / 4 * 4, made = n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0);
+    memset(chars, '=', sizeof chars);
     for (size_t i = 0; i < n; i++) {
         uint8_t c = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
         if (!isalnum(c) && c != '+' && c != '/')
-            return false;
-        group[i] = c;
+            return 0;
+        chars[i] = c;
     }
-    bool ok = EVP_DecodeBlock(bytes, group, 4) == 3;
-    kt_wipe(group, sizeof group);
-    return ok;
+    bool ok = EVP_DecodeBlock(bytes, chars, (int)padded) == (int)(padded / 4 * 3);
+    kt_wipe(chars, sizeof chars);
+    return ok ? made : 0;
 }
 
 bool kt_base64_decode(struct kt_span text, uint8_t *out, size_t capacity, size_t *nbytes)
@@ -156,15 +160,16 @@ bool kt_base64_decode(struct kt_span text, uint8_t *out, size_t capacity, size_t
     size_t length = n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0), done = 0;
     if (length > capacity)
         return false;
-    for (size_t at = 0; at < n; at += 4) {
-        uint8_t bytes[3];
-        size_t chars = n - at < 4 ? n - at : 4;
-        if (!decode_group(text.data + at, chars, bytes))
-            return false;
-        memcpy(out + done, bytes, chars - 1);
-        kt_wipe(bytes, sizeof bytes);
-        done += chars - 1;
+    uint8_t bytes[PIECE / 4 * 3];
+    for (size_t at = 0; at < n; at += PIECE) {
+        size_t made = decode_piece(text.data + at, n - at < PIECE ? n - at : PIECE, bytes);
+        if (made)
+            memcpy(out + done, bytes, made);
+        done += made;
+        if (!made)
+            break;
     }
+    kt_wipe(bytes, sizeof bytes);
     *nbytes = done;
-    return true;
+    return done == length;
 }
