@@ -83,7 +83,7 @@ enum kt_status kt_audit_read_server(struct kt_audit *audit, struct kt_audit_read
     struct kt_coll coll = {0};
     const char *ns = audit->options.key_vault_namespace;
     bson_t all = BSON_INITIALIZER;
-    enum kt_status status = kt_mongo_open(&mongo, uri, "--key-vault", CLIENTS, err);
+    enum kt_status status = kt_mongo_open(&mongo, uri, "--key-vault", CLIENTS, audit->options.log, err);
     if (status != KT_OK) {
         bson_destroy(&all);
         return status;

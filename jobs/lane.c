@@ -229,8 +229,8 @@ void *kt_lane_main(void *context)
     enum kt_status status = KT_OK;
     while (status == KT_OK && take_range(lane))
         status = do_range(lane, &err);
-    if (status != KT_OK && lane->session.fault.selection)
-        atomic_store(&live->away, true);
+    if (status != KT_OK && (lane->session.fault.away || lane->reader.fault.away))
+        kt_live_is_away(live);
     if (status != KT_OK && status != KT_E_STOPPED)
         kt_live_fail(live, status, err.message);
     kt_txn_abort(&lane->session);

@@ -181,7 +181,7 @@ static enum kt_txn_end ask_checkpoint(struct kt_live_lane *lane, enum kt_txn_end
     struct kt_live *live = lane->live;
     struct kt_state_range now;
     struct kt_error why;
-    if (lane->session.fault.selection)
+    if (lane->session.fault.away)
         return KT_TXN_FAILED; /* nobody to ask; the next run reads it */
     const struct kt_id *to = lane->ended ? &lane->range->at : &lane->to;
     kt_state_range_init(&now, lane->range->n);

@@ -68,13 +68,13 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
                        live->parts, live->parts - 1);
     bool rewrap = job->command == &kt_command_rewrap;
     unsigned clients = (unsigned)job->threads * (rewrap ? 2 : 1) + MORE_CLIENTS;
-    enum kt_status status = rewrap
-                                ? kt_mongo_open(&live->mongo, options->key_vault, "--key-vault", clients, err)
-                                : kt_mongo_open(&live->mongo, options->from, "--from", clients, err);
+    enum kt_status status =
+        rewrap ? kt_mongo_open(&live->mongo, options->key_vault, "--key-vault", clients, job->log, err)
+               : kt_mongo_open(&live->mongo, options->from, "--from", clients, job->log, err);
     live->target = live->mongo;
     live->copies = options->to != NULL;
     if (status == KT_OK && live->copies)
-        status = kt_mongo_open(&live->target, options->to, "--to", clients, err);
+        status = kt_mongo_open(&live->target, options->to, "--to", clients, job->log, err);
     if (status == KT_OK)
         status = kt_live_check_server(live, err);
     if (status == KT_OK)

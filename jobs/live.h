@@ -103,6 +103,9 @@ void kt_live_close(struct kt_live *live);
 const char *kt_live_waiting_for(const struct kt_live *live);
 bool kt_live_resting(struct kt_live *live);
 
+/* No server answers any more: nobody looks for it any longer, and the guard stays. */
+void kt_live_is_away(struct kt_live *live);
+
 /* The first failure counts and ends all lanes. */
 void kt_live_fail(struct kt_live *live, enum kt_status status, const char *message);
 bool kt_live_ending(struct kt_live *live);

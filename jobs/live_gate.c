@@ -18,6 +18,13 @@ void kt_live_fail(struct kt_live *live, enum kt_status status, const char *messa
     pthread_mutex_unlock(&live->lock);
 }
 
+void kt_live_is_away(struct kt_live *live)
+{
+    atomic_store(&live->away, true);
+    kt_mongo_give_up(live->mongo);
+    kt_mongo_give_up(live->target);
+}
+
 bool kt_live_ending(struct kt_live *live)
 {
     pthread_mutex_lock(&live->lock);

@@ -253,7 +253,7 @@ static enum kt_status open_all(struct restore *r, struct kt_error *err)
     r->file.name = o->file;
     enum kt_status status = kt_restore_file_read(&r->file, o->log, err);
     if (status == KT_OK)
-        status = kt_mongo_open(&r->mongo, o->key_vault, "--key-vault", CLIENTS, err);
+        status = kt_mongo_open(&r->mongo, o->key_vault, "--key-vault", CLIENTS, o->log, err);
     if (status == KT_OK && kt_mongo_topology(r->mongo) == KT_STANDALONE)
         status = kt_fail(err, KT_E_USAGE, "%s is a standalone server, which has no transactions",
                          kt_mongo_name(r->mongo));

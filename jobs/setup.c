@@ -79,7 +79,8 @@ static enum kt_status open_vault(struct kt_job *job, struct kt_key_source *sourc
     const char *name = job->options.key_vault, *ns = job->options.key_vault_namespace;
     enum kt_status status;
     if (!name || kt_mongo_is_uri(name)) {
-        status = kt_vault_mongo_open(&job->vault_server, name, job->live ? job->live->mongo : NULL, ns, err);
+        status = kt_vault_mongo_open(&job->vault_server, name, job->live ? job->live->mongo : NULL, ns,
+                                     job->log, err);
         if (status == KT_OK)
             *source = kt_vault_mongo_source(job->vault_server);
         return status;

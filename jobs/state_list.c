@@ -132,7 +132,7 @@ enum kt_status kt_state_list_read(struct kt_state_list *list, const char *uri, c
         return kt_fail(err, KT_E_USAGE,
                        "--jobs needs a server (mongodb://...): jobs on files keep their checkpoint "
                        "beside their output");
-    enum kt_status status = kt_mongo_open(&mongo, uri, "--from", 2, err);
+    enum kt_status status = kt_mongo_open(&mongo, uri, "--from", 2, NULL, err);
     if (status != KT_OK)
         return status;
     snprintf(list->server, sizeof list->server, "%.120s", kt_mongo_name(mongo));

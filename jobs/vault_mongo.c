@@ -13,14 +13,14 @@ struct kt_vault_mongo {
 };
 
 enum kt_status kt_vault_mongo_open(struct kt_vault_mongo **out, const char *uri, struct kt_mongo *other,
-                                   const char *ns, struct kt_error *err)
+                                   const char *ns, const struct kt_log *log, struct kt_error *err)
 {
     struct kt_vault_mongo *vault = calloc(1, sizeof *vault);
     *out = vault;
     if (!vault)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     *vault = (struct kt_vault_mongo){.mongo = other, .own = uri != NULL, .ns = ns};
-    return uri ? kt_mongo_open(&vault->mongo, uri, "--key-vault", CLIENTS, err) : KT_OK;
+    return uri ? kt_mongo_open(&vault->mongo, uri, "--key-vault", CLIENTS, log, err) : KT_OK;
 }
 
 void kt_vault_mongo_close(struct kt_vault_mongo *vault)

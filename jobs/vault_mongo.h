@@ -11,7 +11,8 @@ struct kt_vault_mongo;
 /* uri: NULL, then it lies on `other`, which is borrowed. ns ("encryption.__keyVault") is borrowed. KT_OK, or
  * as kt_mongo_open says. */
 KT_MUST_USE enum kt_status kt_vault_mongo_open(struct kt_vault_mongo **vault, const char *uri,
-                                               struct kt_mongo *other, const char *ns, struct kt_error *err);
+                                               struct kt_mongo *other, const char *ns,
+                                               const struct kt_log *log, struct kt_error *err);
 void kt_vault_mongo_close(struct kt_vault_mongo *vault);
 struct kt_mongo *kt_vault_mongo_server(const struct kt_vault_mongo *vault);
 

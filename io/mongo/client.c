@@ -2,24 +2,46 @@
 #include "io/mongo/client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+/* The driver looks for a server no longer than this at a time, so that whoever waits can stop waiting. */
+#define SELECTION_MS 2000
+#define PATIENCE_MS 30000
 
 struct kt_mongo {
     char *uri, *database;
     char name[280];
     mongoc_client_pool_t *pool;
+    uint64_t patience_ns;
+    atomic_bool given_up;
     enum kt_topology topology;
     int version;
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* The driver's own log would go to stderr, which belongs to the program. */
+/* While this thread has a connection string read: where the names of options go that the driver ignores. */
+static _Thread_local char (*ignored)[200];
+
+/* The driver's own log would go to stderr, which belongs to the program. Of an option that it ignores it
+ * says so nowhere else; its message quotes the name first, and maybe a value. */
+static void take_log(mongoc_log_level_t level, const char *domain, const char *message, void *context)
+{
+    (void)level, (void)domain, (void)context;
+    const char *name = ignored ? strchr(message, '"') : NULL, *end = name ? strchr(name + 1, '"') : NULL;
+    size_t at = ignored ? strlen(*ignored) : 0;
+    if (end)
+        snprintf(*ignored + at, sizeof *ignored - at, "%s%.*s", at ? ", " : "", (int)(end - name - 1),
+                 name + 1);
+}
+
 static void start_driver(void)
 {
-    mongoc_log_set_handler(NULL, NULL);
+    mongoc_log_set_handler(take_log, NULL);
     mongoc_init();
 }
 
@@ -63,6 +85,21 @@ const char *kt_mongo_name(const struct kt_mongo *mongo)
 const char *kt_mongo_uri(const struct kt_mongo *mongo)
 {
     return mongo->uri;
+}
+
+uint64_t kt_mongo_patience_ns(const struct kt_mongo *mongo)
+{
+    return mongo->patience_ns;
+}
+
+void kt_mongo_give_up(struct kt_mongo *mongo)
+{
+    atomic_store(&mongo->given_up, true);
+}
+
+bool kt_mongo_is_given_up(const struct kt_mongo *mongo)
+{
+    return atomic_load(&mongo->given_up);
 }
 
 const char *kt_mongo_database(const struct kt_mongo *mongo)
@@ -148,27 +185,82 @@ static enum kt_status ask_who(struct kt_mongo *mongo, const mongoc_uri_t *uri, s
     return status;
 }
 
-enum kt_status kt_mongo_open(struct kt_mongo **out, const char *uri_text, const char *what, unsigned clients,
-                             struct kt_error *err)
+/* What we need of a connection, whatever the URI says of it: each command says its own write concern. */
+static void settle(mongoc_uri_t *uri, unsigned clients)
 {
-    bson_error_t error = {0};
-    *out = NULL;
-    pthread_once(&once, start_driver);
-    mongoc_uri_t *uri = mongoc_uri_new_with_error(uri_text, &error);
-    if (!uri)
-        return kt_fail(err, KT_E_USAGE, "%s: the connection string is not understood: %s", what,
-                       strchr(uri_text, '@') ? "see the drivers' documentation of its form" : error.message);
-    struct kt_mongo *mongo = calloc(1, sizeof *mongo);
+    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+    mongoc_read_concern_t *concern = mongoc_read_concern_new();
     mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_APPNAME, "keyturn");
     mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
+    mongoc_uri_set_read_prefs_t(uri, primary);
+    mongoc_uri_set_read_concern(uri, concern);
+    if (mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, PATIENCE_MS) > SELECTION_MS)
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECTION_MS);
+    mongoc_read_prefs_destroy(primary);
+    mongoc_read_concern_destroy(concern);
+}
+
+static uint64_t patience_of(const mongoc_uri_t *uri)
+{
+    int32_t ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, PATIENCE_MS);
+    return (uint64_t)(ms > 0 ? ms : PATIENCE_MS) * 1000000;
+}
+
+/* Whoever asked for TLS and mistyped it must not get a connection without. */
+static bool names_tls(const char *names)
+{
+    for (const char *name = names; name; name = strchr(name, ' ') ? strchr(name, ' ') + 1 : NULL) {
+        if (strncasecmp(name, "tls", 3) == 0 || strncasecmp(name, "ssl", 3) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum kt_status read_uri(mongoc_uri_t **uri, const char *text, const char *what,
+                               const struct kt_log *log, struct kt_error *err)
+{
+    bson_error_t error = {0};
+    char names[200] = "";
+    pthread_once(&once, start_driver);
+    ignored = &names;
+    *uri = mongoc_uri_new_with_error(text, &error);
+    ignored = NULL;
+    if (!*uri)
+        return kt_fail(err, KT_E_USAGE, "%s: the connection string is not understood: %s", what,
+                       strchr(text, '@') ? "see the drivers' documentation of its form" : error.message);
+    if (names_tls(names)) {
+        mongoc_uri_destroy(*uri);
+        return kt_fail(err, KT_E_USAGE,
+                       "%s: the driver does not know %s in the connection string, or not with that value",
+                       what, names);
+    }
+    if (*names)
+        kt_log(log, KT_LOG_WARN,
+               "%s: %s in the connection string has no effect: the driver does not know it, or not with that "
+               "value",
+               what, names);
+    return KT_OK;
+}
+
+enum kt_status kt_mongo_open(struct kt_mongo **out, const char *uri_text, const char *what, unsigned clients,
+                             const struct kt_log *log, struct kt_error *err)
+{
+    bson_error_t error = {0};
+    mongoc_uri_t *uri;
+    *out = NULL;
+    enum kt_status status = read_uri(&uri, uri_text, what, log, err);
+    if (status != KT_OK)
+        return status;
+    struct kt_mongo *mongo = calloc(1, sizeof *mongo);
     const char *database = mongoc_uri_get_database(uri);
     if (mongo) {
         mongo->uri = strdup(uri_text);
         mongo->database = database && *database ? strdup(database) : NULL;
+        mongo->patience_ns = patience_of(uri);
     }
+    settle(uri, clients);
     if (mongo)
         mongo->pool = mongoc_client_pool_new_with_error(uri, &error);
-    enum kt_status status = KT_OK;
     if (!mongo || !mongo->uri)
         status = kt_fail(err, KT_E_NOMEM, "memory ran out");
     else if (!mongo->pool)

@@ -9,6 +9,7 @@
 #include <mongoc/mongoc.h>
 #include <stdbool.h>
 
+#include "common/log.h"
 #include "common/span.h"
 
 struct kt_mongo;
@@ -17,10 +18,12 @@ struct kt_mongo;
 bool kt_mongo_is_uri(const char *name);
 
 /* Connects and asks the server who it is. what: the option that named it ("--from"), for messages, which
- * never show the URI's user or password. clients: how many may be borrowed at a time. KT_OK; KT_E_USAGE (no
- * legal URI); KT_E_DENIED (authentication); KT_E_NET (no server answers); KT_E_NOMEM. */
+ * never show the URI's user or password. clients: how many may be borrowed at a time. Everything is read from
+ * the primary, whatever the URI prefers. Options of the URI that the driver ignores are warned of; those of
+ * TLS are refused. KT_OK; KT_E_USAGE (no legal URI); KT_E_DENIED (authentication); KT_E_NET (no server
+ * answers); KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_mongo_open(struct kt_mongo **mongo, const char *uri, const char *what,
-                                         unsigned clients, struct kt_error *err);
+                                         unsigned clients, const struct kt_log *log, struct kt_error *err);
 void kt_mongo_close(struct kt_mongo *mongo);
 
 /* What the server says of itself. */
@@ -28,6 +31,15 @@ enum kt_topology { KT_REPLICA_SET, KT_SHARDED, KT_STANDALONE };
 enum kt_topology kt_mongo_topology(const struct kt_mongo *mongo);
 const char *kt_mongo_name(const struct kt_mongo *mongo); /* for people: "rs0", or "host:port" */
 const char *kt_mongo_uri(const struct kt_mongo *mongo);  /* as given: may hold a password */
+
+/* For how long a server that is away is looked for: the URI's serverSelectionTimeoutMS (30 s). Commands are
+ * sent again until it has passed. */
+uint64_t kt_mongo_patience_ns(const struct kt_mongo *mongo);
+
+/* From now on nothing is looked for any longer: the job is over. Any thread. */
+void kt_mongo_give_up(struct kt_mongo *mongo);
+bool kt_mongo_is_given_up(const struct kt_mongo *mongo);
+
 /* The database that the URI names; NULL: none. */
 const char *kt_mongo_database(const struct kt_mongo *mongo);
 

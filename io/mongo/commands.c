@@ -4,17 +4,32 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "io/mongo/client.h"
 #include "io/mongo/fault.h"
 
-/* A command outside of transactions is sent again after what a failover brings: all of ours may be. */
-#define TRIES 12
+#define PAUSE_MAX_NS 400000000L
 
-static bool try_again(const struct kt_fault *fault, int tried)
+/* A command outside of transactions is sent again after what a failover brings: all of ours may be. */
+struct trying {
+    const struct kt_mongo *mongo;
+    uint64_t since_ns;
+    long pause_ns;
+};
+
+static struct trying begin(const struct kt_mongo *mongo)
 {
-    if (!fault->passing || fault->selection || tried + 1 >= TRIES)
+    return (struct trying){.mongo = mongo, .since_ns = kt_clock_ns(), .pause_ns = PAUSE_MAX_NS / 16};
+}
+
+static bool try_again(struct trying *trying, const struct kt_fault *fault)
+{
+    if (!fault->passing || kt_mongo_is_given_up(trying->mongo) ||
+        kt_clock_ns() - trying->since_ns >= kt_mongo_patience_ns(trying->mongo))
         return false;
-    nanosleep(&(struct timespec){.tv_sec = tried / 4, .tv_nsec = 50000000L << (tried % 4)}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = trying->pause_ns}, NULL);
+    if (trying->pause_ns < PAUSE_MAX_NS)
+        trying->pause_ns *= 2;
     return true;
 }
 
@@ -28,7 +43,8 @@ enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_
                              const bson_t *opts, bson_t *reply, struct kt_error *err)
 {
     struct kt_fault fault;
-    for (int tried = 0;; tried++) {
+    struct trying trying = begin(mongo);
+    for (;;) {
         bson_error_t error = {0};
         mongoc_client_t *client = kt_mongo_borrow(mongo);
         bool ok = mongoc_client_read_command_with_opts(client, db, command, NULL, opts, reply, &error);
@@ -36,7 +52,7 @@ enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_
         if (ok)
             return KT_OK;
         kt_fault_read(&fault, reply, &error);
-        if (!try_again(&fault, tried))
+        if (!try_again(&trying, &fault))
             return kt_fault_fail(&fault, kt_mongo_name(mongo), name_of(command), false, err);
         bson_destroy(reply);
     }
@@ -51,14 +67,15 @@ enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson
     bson_append_document_begin(&opts, "writeConcern", -1, &concern);
     BSON_APPEND_UTF8(&concern, "w", "majority");
     bson_append_document_end(&opts, &concern);
-    for (int tried = 0;; tried++) {
+    struct trying trying = begin(mongo);
+    for (;;) {
         bson_error_t error = {0};
         mongoc_client_t *client = kt_mongo_borrow(mongo);
         ok = mongoc_client_write_command_with_opts(client, db, command, &opts, reply, &error);
         kt_mongo_give_back(mongo, client);
         kt_fault_read(&fault, reply, ok ? NULL : &error);
         ok = ok && !fault.code;
-        if (ok || !try_again(&fault, tried))
+        if (ok || !try_again(&trying, &fault))
             break;
         bson_destroy(reply);
     }
@@ -123,10 +140,11 @@ enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns, const bson_
     enum kt_status status;
     bool fresh;
     snprintf(doing, sizeof doing, "reading %s", ns);
-    for (int tried = 0;; tried++) {
+    struct trying trying = begin(mongo);
+    for (;;) {
         mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(coll, filter, opts, NULL);
         status = drain(mongo, cursor, doing, each, context, &fault, &fresh, err);
-        if (status == KT_OK || !fresh || !try_again(&fault, tried))
+        if (status == KT_OK || !fresh || !try_again(&trying, &fault))
             break;
     }
     mongoc_collection_destroy(coll);
@@ -167,12 +185,13 @@ enum kt_status kt_mongo_each_of_command(struct kt_mongo *mongo, const char *db, 
     mongoc_client_session_t *session = mongoc_client_start_session(client, NULL, NULL);
     enum kt_status status;
     struct kt_fault fault;
-    for (int tried = 0;; tried++) {
+    struct trying trying = begin(mongo);
+    for (;;) {
         bool fresh = true;
         mongoc_cursor_t *cursor = open_cursor(client, session, db, command, &fault);
         status = cursor ? drain(mongo, cursor, doing, each, context, &fault, &fresh, err)
                         : kt_fault_fail(&fault, kt_mongo_name(mongo), doing, false, err);
-        if (status == KT_OK || !fresh || !try_again(&fault, tried))
+        if (status == KT_OK || !fresh || !try_again(&trying, &fault))
             break;
     }
     if (session)

@@ -34,7 +34,8 @@ struct kt_fault {
     bool unknown;      /* label UnknownTransactionCommitResult: commit must be asked again */
     bool network;      /* no answer */
     bool passing;      /* no answer, or one that a failover gives: the same command may succeed soon */
-    bool selection;    /* no server was found for as long as the connection string lets one wait */
+    bool away;         /* no answer for as long as the connection string lets one wait (txn.h) */
+    bool selection;    /* no server was found */
     long index;        /* statement that a write error names; -1: none */
     char message[504]; /* may quote values: only for commands that carry none */
 };

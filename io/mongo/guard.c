@@ -99,7 +99,7 @@ static bool end_sessions(const bson_t *message)
     bson_iter_binary(&iter, &subtype, &nbytes, &ids);
     if (!bson_iter_init_find(&iter, message, "uri") || !BSON_ITER_HOLDS_UTF8(&iter))
         return true;
-    if (kt_mongo_open(&mongo, bson_iter_utf8(&iter, NULL), "guard", 1, NULL) != KT_OK)
+    if (kt_mongo_open(&mongo, bson_iter_utf8(&iter, NULL), "guard", 1, NULL, NULL) != KT_OK)
         return false;
     bool ok = kt_mongo_kill_sessions(mongo, ids, nbytes / 16, NULL) == KT_OK;
     kt_mongo_close(mongo);

@@ -86,18 +86,32 @@ void kt_txn_abort(struct kt_lane *lane)
         (void)!mongoc_client_session_abort_transaction(lane->session, NULL);
 }
 
-/* Aborts and says what kind of failure it was. */
+/* Notes that the server answers, or for how long it has not. */
+static void note_answer(struct kt_lane *lane)
+{
+    struct kt_fault *fault = &lane->fault;
+    uint64_t now = kt_clock_ns();
+    if (!fault->network)
+        lane->silent_since_ns = 0;
+    else if (!lane->silent_since_ns)
+        lane->silent_since_ns = now;
+    fault->away = fault->network && (kt_mongo_is_given_up(lane->mongo) ||
+                                     now - lane->silent_since_ns >= kt_mongo_patience_ns(lane->mongo));
+}
+
+/* Aborts and says what kind of failure it was: nothing was committed yet, so all that passes is AGAIN. */
 static enum kt_txn_end failed(struct kt_lane *lane, const bson_t *reply, const bson_error_t *error,
                               const char *doing, struct kt_error *err)
 {
     kt_fault_read(&lane->fault, reply, error);
+    note_answer(lane);
     const struct kt_fault *fault = &lane->fault;
     kt_txn_abort(lane);
     if (fault->code == KT_CODE_WRITE_CONFLICT)
         return KT_TXN_CONFLICT;
     if (fault->index >= 0)
         return KT_TXN_REFUSED;
-    if ((fault->transient || lane->reads_only) && !fault->selection && (fault->transient || fault->network))
+    if (!fault->away && (fault->transient || fault->passing))
         return KT_TXN_AGAIN;
     kt_fault_fail(fault, kt_mongo_name(lane->mongo), doing, true, err);
     return KT_TXN_FAILED;
@@ -188,6 +202,7 @@ static enum kt_txn_end fetch(struct kt_lane *lane, const char *db, const bson_t 
     if (!mongoc_client_read_command_with_opts(lane->client, db, command, NULL, &lane->opts, &reply, &error))
         end = failed(lane, &reply, &error, "reading documents", err);
     else {
+        lane->silent_since_ns = 0;
         enum kt_status status = take_docs(&reply, read, into, nbytes, count);
         if (status != KT_OK) {
             kt_txn_abort(lane);
@@ -235,6 +250,8 @@ enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_spa
         end = failed(lane, &reply, ok ? NULL : &error, "writing documents", err);
     else if (bson_iter_init_find(&iter, &reply, "n"))
         *matched = bson_iter_as_int64(&iter);
+    if (end == KT_TXN_OK)
+        lane->silent_since_ns = 0;
     bson_destroy(&reply);
     return end;
 }
@@ -243,6 +260,7 @@ static enum kt_txn_end judge_commit(struct kt_lane *lane, const bson_t *reply, c
                                     struct kt_error *err)
 {
     kt_fault_read(&lane->fault, reply, error);
+    note_answer(lane);
     const struct kt_fault *fault = &lane->fault;
     if (fault->unknown || (fault->network && !fault->transient))
         return KT_TXN_UNKNOWN;
@@ -270,12 +288,12 @@ enum kt_txn_end kt_txn_commit(struct kt_lane *lane, uint64_t patience_ms, struct
         end = ok ? KT_TXN_OK : judge_commit(lane, &reply, &error, err);
         bson_destroy(&reply);
         bool lost = end == KT_TXN_UNKNOWN && lane->fault.code == KT_CODE_NO_SUCH_TRANSACTION;
-        /* The driver has looked for a server for as long as the connection string says: none will come soon.
-         */
-        if (end != KT_TXN_UNKNOWN || lost || lane->fault.selection || kt_clock_ns() >= until)
+        if (end != KT_TXN_UNKNOWN || lost || lane->fault.away || kt_clock_ns() >= until)
             break;
         nanosleep(&(struct timespec){.tv_nsec = ASK_AGAIN_NS}, NULL);
     }
+    if (end == KT_TXN_OK)
+        lane->silent_since_ns = 0;
     if (end == KT_TXN_UNKNOWN)
         kt_fault_fail(&lane->fault, kt_mongo_name(lane->mongo), "committing a transaction", true, err);
     return end;

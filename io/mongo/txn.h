@@ -18,11 +18,12 @@
 enum kt_txn_end {
     KT_TXN_OK,
     KT_TXN_CONFLICT, /* aborted: somebody changed a document; read again */
-    KT_TXN_AGAIN,    /* aborted for another passing reason (failover, lock timeout, network); read again */
-    KT_TXN_REFUSED,  /* aborted: the server refuses one statement; fault.index says which */
-    KT_TXN_LOST,     /* aborted: the checkpoint is no longer ours */
-    KT_TXN_UNKNOWN,  /* commit: no answer within its time; the checkpoint tells */
-    KT_TXN_FAILED,   /* aborted: anything else; err says what */
+    KT_TXN_AGAIN, /* aborted for another passing reason (failover, lock timeout, network); read again. Once no
+                     server has answered for its patience, KT_TXN_FAILED instead, with fault.away */
+    KT_TXN_REFUSED, /* aborted: the server refuses one statement; fault.index says which */
+    KT_TXN_LOST,    /* aborted: the checkpoint is no longer ours */
+    KT_TXN_UNKNOWN, /* commit: no answer within its time; the checkpoint tells */
+    KT_TXN_FAILED,  /* aborted: anything else; err says what */
 };
 
 struct kt_lane {
@@ -32,7 +33,8 @@ struct kt_lane {
     mongoc_transaction_opt_t *options;
     bson_t opts; /* names the session; for every command of a transaction */
     uint8_t session_id[16];
-    bool reads_only; /* no transaction: each find reads by itself, with read concern majority */
+    bool reads_only;          /* no transaction: each find reads by itself, with read concern majority */
+    uint64_t silent_since_ns; /* the first fault without an answer since the last answer; 0: none */
     struct kt_fault fault;
 };
 

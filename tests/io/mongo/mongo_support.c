@@ -23,7 +23,7 @@ void kt_test_open(struct kt_test_server *server)
     *server = (struct kt_test_server){0};
     snprintf(server->db, sizeof server->db, "keyturn_test_%s", hex);
     snprintf(server->ns, sizeof server->ns, "%s.docs", server->db);
-    cr_assert_eq(kt_mongo_open(&server->mongo, kt_test_uri(), "--from", 20, &server->err), KT_OK, "%s",
+    cr_assert_eq(kt_mongo_open(&server->mongo, kt_test_uri(), "--from", 20, NULL, &server->err), KT_OK, "%s",
                  server->err.message);
 }
 

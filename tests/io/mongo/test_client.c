@@ -32,12 +32,48 @@ Test(client, refuses_what_is_no_connection_string)
 {
     struct kt_mongo *mongo;
     struct kt_error err;
-    cr_assert_eq(kt_mongo_open(&mongo, "mongodb://", "--from", 2, &err), KT_E_USAGE);
+    cr_assert_eq(kt_mongo_open(&mongo, "mongodb://", "--from", 2, NULL, &err), KT_E_USAGE);
     cr_assert_not_null(strstr(err.message, "--from"));
     cr_assert_null(mongo);
-    cr_assert_eq(kt_mongo_open(&mongo, "mongodb://user:se%cret@host/?nonsense", "--from", 2, &err),
+    cr_assert_eq(kt_mongo_open(&mongo, "mongodb://user:se%cret@host/?nonsense", "--from", 2, NULL, &err),
                  KT_E_USAGE);
     cr_assert_null(strstr(err.message, "cret"), "the password stands in: %s", err.message);
+}
+
+static void take_line(void *context, enum kt_log_level level, const char *line)
+{
+    (void)level;
+    snprintf(context, 300, "%s", line);
+}
+
+Test(client, warns_of_options_that_the_driver_ignores)
+{
+    struct kt_mongo *mongo;
+    struct kt_error err;
+    char line[300] = "", uri[300];
+    const struct kt_log log = {.level = KT_LOG_WARN, .write = take_line, .context = line};
+    snprintf(uri, sizeof uri, "%s&%s", kt_test_uri(), "nonsense=1&alsoNot=2");
+    cr_assert_eq(kt_mongo_open(&mongo, uri, "--from", 2, &log, &err), KT_OK, "%s", err.message);
+    cr_assert_not_null(strstr(line, "--from: nonsense, alsonot in the connection string"), "%s", line);
+    kt_mongo_close(mongo);
+    *line = 0;
+    cr_assert_eq(kt_mongo_open(&mongo, kt_test_uri(), "--from", 2, &log, &err), KT_OK);
+    cr_assert_str_empty(line);
+    kt_mongo_close(mongo);
+}
+
+Test(client, refuses_options_of_tls_that_the_driver_ignores)
+{
+    static const char *const wrong[] = {"tls=ture", "tlsCaFil=x.pem", "w=1&sslAllowAll=true"};
+    struct kt_mongo *mongo;
+    struct kt_error err;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char uri[300];
+        snprintf(uri, sizeof uri, "%s&%s", kt_test_uri(), wrong[i]);
+        cr_assert_eq(kt_mongo_open(&mongo, uri, "--from", 2, NULL, &err), KT_E_USAGE, "%s", wrong[i]);
+        cr_assert_not_null(strstr(err.message, "--from: the "), "%s", err.message);
+        cr_assert_null(mongo);
+    }
 }
 
 Test(client, says_that_no_server_answers)
@@ -45,7 +81,7 @@ Test(client, says_that_no_server_answers)
     struct kt_mongo *mongo;
     struct kt_error err;
     cr_assert_eq(
-        kt_mongo_open(&mongo, "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", "--from", 2, &err),
+        kt_mongo_open(&mongo, "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", "--from", 2, NULL, &err),
         KT_E_NET);
     cr_assert_not_null(strstr(err.message, "127.0.0.1:1"), "%s", err.message);
 }
