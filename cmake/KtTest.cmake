@@ -19,15 +19,20 @@ function(kt_gather all target)
   add_dependencies(${all} ${target})
 endfunction()
 
-# kt_test(NAME SOURCES ... LINKS ...): one Criterion program for a folder's tests. Left out of builds with
-# ThreadSanitizer, under which Criterion does not start.
+# kt_test(NAME [MONGOD] SOURCES ... LINKS ...): one Criterion program for a folder's tests; MONGOD as below. Left out of
+# builds with ThreadSanitizer, under which Criterion does not start.
 function(kt_test name)
   if(KT_SANITIZE MATCHES thread)
     return()
   endif()
-  kt_test_program(test_${name} ${ARGN})
+  cmake_parse_arguments(T "MONGOD" "" "" ${ARGN})
+  kt_test_program(test_${name} ${T_UNPARSED_ARGUMENTS})
   target_link_libraries(test_${name} PRIVATE PkgConfig::CRITERION)
-  add_test(NAME ${name} COMMAND test_${name} --tap=${CMAKE_BINARY_DIR}/results/${name}.tap)
+  set(launcher)
+  if(T_MONGOD)
+    kt_find_mongod_launcher(launcher)
+  endif()
+  add_test(NAME ${name} COMMAND ${launcher} $<TARGET_FILE:test_${name}> --tap=${CMAKE_BINARY_DIR}/results/${name}.tap)
 endfunction()
 
 # kt_plain_test(NAME SOURCES ... LINKS ...): a test with a main() of its own, in every build: for what
@@ -40,32 +45,40 @@ function(kt_plain_test name)
 endfunction()
 
 # kt_python_test(NAME [MONGOD]): the unittest files test_*.py of the current folder, each a test NAME-* of its own. They
-# find the build in KEYTURN_BUILD and a replica set in KEYTURN_TEST_MONGODB_URI.
+# find the build in KEYTURN_BUILD and, with MONGOD, a replica set of their own in KEYTURN_TEST_MONGODB_URI.
 function(kt_python_test name)
   if(KT_SANITIZE MATCHES thread)
     return()
   endif()
-  if(EXISTS ${KT_TEST_PYTHON})
-    set(python ${KT_TEST_PYTHON})
-  else()
-    set(python python3)
+  kt_find_test_python(python)
+  set(launcher)
+  set(cost 1)
+  if(ARGN STREQUAL "MONGOD")
+    kt_find_mongod_launcher(launcher)
+    set(cost 2) # those that wait most begin first
   endif()
   file(GLOB files CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} test_*.py)
   foreach(file IN LISTS files)
     string(REGEX REPLACE "test_(.*)\\.py" "${name}-\\1" test ${file})
-    add_test(NAME ${test} COMMAND ${python} ${CMAKE_SOURCE_DIR}/tests/support/run_unittest.py
+    add_test(NAME ${test} COMMAND ${launcher} ${python} ${CMAKE_SOURCE_DIR}/tests/support/run_unittest.py
                                   --tap ${CMAKE_BINARY_DIR}/results/${test}.tap ${CMAKE_CURRENT_SOURCE_DIR} ${file})
-    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 COST 1
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 COST ${cost}
                          ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
-    if(ARGN STREQUAL "MONGOD")
-      kt_test_on_mongod(${test})
-    endif()
   endforeach()
 endfunction()
 
-# Fail points hold for a whole server, so the tests on the common mongod take turns; that row begins first.
-function(kt_test_on_mongod name)
-  set_tests_properties(${name} PROPERTIES RESOURCE_LOCK mongod COST 2)
+function(kt_find_test_python out)
+  if(EXISTS ${KT_TEST_PYTHON})
+    set(${out} ${KT_TEST_PYTHON} PARENT_SCOPE)
+  else()
+    set(${out} python3 PARENT_SCOPE)
+  endif()
+endfunction()
+
+# What starts a command beside a mongod of its own: fail points hold for a whole server, so tests do not share one.
+function(kt_find_mongod_launcher out)
+  kt_find_test_python(python)
+  set(${out} ${python} ${CMAKE_SOURCE_DIR}/scripts/mongod.py run PARENT_SCOPE)
 endfunction()
 
 # kt_fuzz(NAME SOURCES ... LINKS ...): a libFuzzer target, run by scripts/fuzz.sh. Seeds, when there are any,

@@ -4,16 +4,20 @@
 
 mongod.py start FOLDER [MEMBERS]   data, logs and state go to FOLDER; prints the connection string once a primary stands
 mongod.py stop FOLDER              returns when the processes are gone; FOLDER stays
+mongod.py run COMMAND...           with a set of its own in KEYTURN_TEST_MONGODB_URI, unless that is set already
 """
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MONGOD = os.environ.get("KEYTURN_MONGOD", os.path.join(ROOT, ".deps/mongod/fiftyone/db/bin/mongod"))
+URI = "KEYTURN_TEST_MONGODB_URI"
 START_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -80,54 +84,78 @@ def members(folder):
     return [folder] + [f"{folder}/{name}" for name in inner]
 
 
-def start(folder, count="1"):
+def begin(folder, count=1):
+    """Starts a set; its connection string, or None and what went wrong."""
     if not os.access(MONGOD, os.X_OK):
-        return f"no mongod at {MONGOD}; scripts/deps.sh installs one"
+        return None, f"no mongod at {MONGOD}; scripts/deps.sh installs one"
     os.makedirs(folder, exist_ok=True)
     # A port that was free a moment ago may be taken: try another.
-    folders = [folder] + [f"{folder}/member{i}" for i in range(1, int(count))]
+    folders = [folder] + [f"{folder}/member{i}" for i in range(1, count)]
     for _ in range(3):
         ports = [free_port() for _ in folders]
         processes = [launch(*pair) for pair in zip(folders, ports)]
         if elect(processes, ports):
-            print("mongodb://" + ",".join(f"127.0.0.1:{port}" for port in ports) + "/?replicaSet=kt")
-            return None
+            return "mongodb://" + ",".join(f"127.0.0.1:{port}" for port in ports) + "/?replicaSet=kt", None
         stop(folder)
     with open(f"{folder}/stdout", encoding="utf-8", errors="replace") as out:
-        return f"mongod did not start; see {folder}/mongod.log\n{out.read()[-2000:]}"
+        return None, f"mongod did not start; see {folder}/mongod.log\n{out.read()[-2000:]}"
 
 
 def stop(folder):
-    problems = [stop_one(member) for member in members(folder)]
-    return next((problem for problem in problems if problem), None)
-
-
-def stop_one(folder):
-    try:
-        with open(f"{folder}/pid", encoding="utf-8") as state:
-            pid = int(state.read())
-    except (OSError, ValueError):
-        return None
-    for wanted in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + STOP_SECONDS
-        while alive(pid) and time.monotonic() < deadline:
-            if wanted:
-                os.kill(pid, wanted)
-                wanted = None
-            time.sleep(0.05)
-    if alive(pid):
-        return f"mongod {pid} did not end"
-    os.unlink(f"{folder}/pid")
+    """Kills: what shuts down in good order waits for a successor, and the journal keeps the data anyway."""
+    pids = []
+    for member in members(folder):
+        try:
+            with open(f"{member}/pid", encoding="utf-8") as state:
+                pids.append(int(state.read()))
+            os.unlink(f"{member}/pid")
+        except (OSError, ValueError):
+            continue
+    for pid in pids:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(map(alive, pids)):
+        if time.monotonic() > deadline:
+            return f"mongod {pids} did not end"
+        time.sleep(0.01)
     return None
 
 
+def start(folder, count="1"):
+    uri, problem = begin(folder, int(count))
+    if uri:
+        print(uri)
+    return problem
+
+
+def run(*command):
+    """Gives the command a set of its own. Without a mongod it goes on without, and tests skip themselves."""
+    env, folder = dict(os.environ), None
+    if URI not in env and os.access(MONGOD, os.X_OK):
+        folder = tempfile.mkdtemp(prefix="keyturn-mongod-")
+        env[URI], problem = begin(folder)
+        if problem:
+            return problem
+    try:
+        sys.exit(subprocess.run(command, env=env, check=False).returncode)
+    finally:
+        if folder:
+            stop(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def main():
-    actions = {"start": start, "stop": stop}
-    action = actions.get(sys.argv[1]) if len(sys.argv) > 2 else None
-    if not action or len(sys.argv) > (4 if action is start else 3):
+    name, args = sys.argv[1] if len(sys.argv) > 2 else None, sys.argv[2:]
+    if name == "start" and len(args) <= 2:
+        problem = start(os.path.abspath(args[0]), *args[1:])
+    elif name == "stop" and len(args) == 1:
+        problem = stop(os.path.abspath(args[0]))
+    elif name == "run":
+        problem = run(*args)
+    else:
         print(__doc__, file=sys.stderr)
         return 2
-    problem = action(os.path.abspath(sys.argv[2]), *sys.argv[3:])
     if problem:
         print(f"mongod.py: {problem}", file=sys.stderr)
     return 1 if problem else 0

@@ -27,7 +27,7 @@ URI = os.environ.get("KEYTURN_TEST_MONGODB_URI")
 
 
 @unittest.skipUnless(pymongo, "pymongo is missing (./check installs it)")
-@unittest.skipUnless(URI, "KEYTURN_TEST_MONGODB_URI is not set (./check starts a server)")
+@unittest.skipUnless(URI, "KEYTURN_TEST_MONGODB_URI is not set (scripts/mongod.py run)")
 class LiveCase(Case):
     KEYS = ("a", "b", "c")
     # field: (key, deterministic, types)

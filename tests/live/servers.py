@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers of a test's own: a set of three, one that stands alone, one with users. scripts/mongod.py starts them."""
 import contextlib
-import io
 import pathlib
 import shutil
 import subprocess
@@ -24,12 +23,9 @@ class Set:
 
     def __init__(self, members=3):
         self.folder = tempfile.mkdtemp(prefix="keyturn-set-")
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            problem = mongod.start(self.folder, str(members))
+        self.uri, problem = mongod.begin(self.folder, members)
         if problem:
             raise RuntimeError(problem)
-        self.uri = out.getvalue().strip()
         self.ports = [int(h.rpartition(":")[2]) for h in self.uri.split("//")[1].split("/")[0].split(",")]
 
     def close(self):

@@ -10,7 +10,7 @@ const char *kt_test_uri(void)
 {
     const char *uri = getenv("KEYTURN_TEST_MONGODB_URI");
     if (!uri)
-        cr_skip_test("KEYTURN_TEST_MONGODB_URI is not set (./check starts a server)");
+        cr_skip_test("KEYTURN_TEST_MONGODB_URI is not set (scripts/mongod.py run)");
     return uri;
 }
 

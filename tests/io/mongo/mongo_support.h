@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A real server for tests: the one that KEYTURN_TEST_MONGODB_URI names (./check starts it). */
+/* A real server for tests: the one that KEYTURN_TEST_MONGODB_URI names (scripts/mongod.py run). */
 #ifndef KT_TESTS_IO_MONGO_SUPPORT_H
 #define KT_TESTS_IO_MONGO_SUPPORT_H
 
