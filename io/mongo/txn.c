@@ -127,13 +127,32 @@ enum kt_txn_end kt_txn_begin(struct kt_lane *lane, struct kt_error *err)
     return failed(lane, NULL, &error, "beginning a transaction", err);
 }
 
-static void build_find(bson_t *command, const struct kt_range_read *read)
+/* {$expr: {$ne: ["$_id", {$literal: X}]}}: as no other filter it takes an _id of any type. */
+static void append_not(bson_t *filter, const struct kt_id *id)
+{
+    bson_t view, expr, pair, literal;
+    bson_iter_t value;
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "$expr", &expr);
+    BSON_APPEND_ARRAY_BEGIN(&expr, "$ne", &pair);
+    BSON_APPEND_UTF8(&pair, "0", "$_id");
+    BSON_APPEND_DOCUMENT_BEGIN(&pair, "1", &literal);
+    if (bson_init_static(&view, id->doc.data, id->doc.nbytes) && bson_iter_init(&value, &view) &&
+        bson_iter_next(&value))
+        bson_append_iter(&literal, "$literal", -1, &value);
+    bson_append_document_end(&pair, &literal);
+    bson_append_array_end(&expr, &pair);
+    bson_append_document_end(filter, &expr);
+}
+
+static void build_find(bson_t *command, const struct kt_range_read *read, bool without_from)
 {
     bson_t part;
     BSON_APPEND_UTF8(command, "find", read->coll);
     bson_append_document_begin(command, "filter", -1, &part);
     if (read->max_key)
         BSON_APPEND_MAXKEY(&part, "_id");
+    if (without_from)
+        append_not(&part, read->from);
     bson_append_document_end(command, &part);
     if (read->projection)
         BSON_APPEND_DOCUMENT(command, "projection", read->projection);
@@ -164,8 +183,15 @@ static bool is_done_already(const struct kt_range_read *read, const uint8_t *doc
     return same;
 }
 
+/* What a find gave. */
+struct taken {
+    size_t nbytes;
+    uint32_t count;
+    bool passed_over; /* the document that is done already */
+};
+
 static enum kt_status take_docs(const bson_t *reply, const struct kt_range_read *read, struct kt_region *into,
-                                size_t *total, uint32_t *count)
+                                struct taken *taken)
 {
     bson_iter_t cursor, list, item;
     uint32_t list_nbytes;
@@ -181,29 +207,30 @@ static enum kt_status take_docs(const bson_t *reply, const struct kt_range_read 
         if (!BSON_ITER_HOLDS_DOCUMENT(&list))
             return KT_E_FORMAT;
         bson_iter_document(&list, &nbytes, &doc);
-        if ((first && is_done_already(read, doc, nbytes)) || *count == read->limit)
-            continue;
-        memcpy(into->data + *total, doc, nbytes);
-        *total += nbytes;
-        ++*count;
+        if (first && is_done_already(read, doc, nbytes))
+            taken->passed_over = true;
+        else if (taken->count < read->limit) {
+            memcpy(into->data + taken->nbytes, doc, nbytes);
+            taken->nbytes += nbytes;
+            taken->count++;
+        }
     }
     return status;
 }
 
 static enum kt_txn_end fetch(struct kt_lane *lane, const char *db, const bson_t *command,
-                             const struct kt_range_read *read, struct kt_region *into, size_t *nbytes,
-                             uint32_t *count, struct kt_error *err)
+                             const struct kt_range_read *read, struct kt_region *into, struct taken *taken,
+                             struct kt_error *err)
 {
     bson_t reply;
     bson_error_t error = {0};
     enum kt_txn_end end = KT_TXN_OK;
-    *nbytes = 0;
-    *count = 0;
+    *taken = (struct taken){0};
     if (!mongoc_client_read_command_with_opts(lane->client, db, command, NULL, &lane->opts, &reply, &error))
         end = failed(lane, &reply, &error, "reading documents", err);
     else {
         lane->silent_since_ns = 0;
-        enum kt_status status = take_docs(&reply, read, into, nbytes, count);
+        enum kt_status status = take_docs(&reply, read, into, taken);
         if (status != KT_OK) {
             kt_txn_abort(lane);
             kt_fail(err, status, "%s: reading documents of %s: %s", kt_mongo_name(lane->mongo), db,
@@ -218,10 +245,18 @@ static enum kt_txn_end fetch(struct kt_lane *lane, const char *db, const bson_t 
 enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_range_read *read, struct kt_region *into,
                             size_t *nbytes, uint32_t *count, struct kt_error *err)
 {
-    bson_t command = BSON_INITIALIZER;
-    build_find(&command, read);
-    enum kt_txn_end end = fetch(lane, read->db, &command, read, into, nbytes, count, err);
-    bson_destroy(&command);
+    enum kt_txn_end end = KT_TXN_OK;
+    struct taken taken = {.passed_over = true};
+    /* A reply ends at 16 MiB: beside the document that is done the next one may have found no room. Only a
+     * reply without any document is the end. */
+    for (int round = 0; round < 2 && end == KT_TXN_OK && taken.passed_over && taken.count == 0; round++) {
+        bson_t command = BSON_INITIALIZER;
+        build_find(&command, read, round > 0);
+        end = fetch(lane, read->db, &command, read, into, &taken, err);
+        bson_destroy(&command);
+    }
+    *nbytes = taken.nbytes;
+    *count = taken.count;
     return end;
 }
 
@@ -229,7 +264,11 @@ enum kt_txn_end kt_txn_fetch(struct kt_lane *lane, const char *db, const bson_t 
                              struct kt_region *into, size_t *nbytes, uint32_t *count, struct kt_error *err)
 {
     const struct kt_range_read all = {.limit = UINT32_MAX};
-    return fetch(lane, db, command, &all, into, nbytes, count, err);
+    struct taken taken;
+    enum kt_txn_end end = fetch(lane, db, command, &all, into, &taken, err);
+    *nbytes = taken.nbytes;
+    *count = taken.count;
+    return end;
 }
 
 enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_span command, int64_t *matched,

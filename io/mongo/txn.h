@@ -58,13 +58,14 @@ struct kt_range_read {
 /* Begins a transaction; on a lane that reads only, nothing. */
 KT_MUST_USE enum kt_txn_end kt_txn_begin(struct kt_lane *lane, struct kt_error *err);
 
-/* Reads documents back to back into `into`; *nbytes, *count say how many (fewer than limit is not the end:
- * one reply has its limit; none is). */
+/* Reads documents back to back into `into`; *nbytes, *count say how many. Fewer than limit is not the end, as
+ * a reply has its own; none is. */
 KT_MUST_USE enum kt_txn_end kt_txn_find(struct kt_lane *lane, const struct kt_range_read *read,
                                         struct kt_region *into, size_t *nbytes, uint32_t *count,
                                         struct kt_error *err);
 
-/* Any find command (with a batchSize that takes all) in the same way. */
+/* Any find command in the same way, as far as its first reply goes: its batchSize takes all, and all of it is
+ * less than 16 MiB. */
 KT_MUST_USE enum kt_txn_end kt_txn_fetch(struct kt_lane *lane, const char *db, const bson_t *command,
                                          struct kt_region *into, size_t *nbytes, uint32_t *count,
                                          struct kt_error *err);

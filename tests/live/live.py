@@ -110,7 +110,7 @@ class LiveCase(Case):
     def read(self, collection=None):
         """Every document as bytes, in the order of _id."""
         collection = self.raw_collection(self.docs if collection is None else collection)
-        return [d.raw for d in collection.find({}, hint=[("_id", 1)], sort=[("_id", 1)])]
+        return [bytes(d.raw) for d in collection.find({}, hint=[("_id", 1)], sort=[("_id", 1)])]
 
     def opened(self, raw):
         """A document's bytes with every payload opened by an implementation of its own."""
