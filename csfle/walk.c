@@ -33,8 +33,7 @@ static __attribute__((cold, noinline)) enum kt_status fail(struct walk *w, const
                                                            const char *what)
 {
     if (w->fault)
-        *w->fault = (struct kt_walk_fault){(uint32_t)(at - w->arena),
-                                           what == kt_fault_utf8 || what == kt_fault_bool, what};
+        *w->fault = (struct kt_walk_fault){(uint32_t)(at - w->arena), what == kt_fault_bool, what};
     return KT_E_FORMAT;
 }
 
@@ -198,7 +197,7 @@ static inline __attribute__((always_inline)) enum kt_status walk(struct walk *w,
         const uint8_t *value = at.p + 1 + name_len + 1;
         if (value > at.stop)
             return fail(w, at.p, "field name runs past its document");
-        fault = kt_value_fault(type, value, (size_t)(at.stop - value), &value_nbytes);
+        fault = kt_value_fault(type, value, (size_t)(at.stop - value), &value_nbytes, mode == CHECK);
         if (fault)
             return fail(w, at.p, fault);
 

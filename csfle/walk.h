@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The raw walk: reads one BSON document front to back, bounds-checked to the last byte (every length, every
- * NUL, every type byte, depth at most KT_BSON_DEPTH_MAX), and emits an op for each place that may change.
+ * NUL, every type byte, depth at most KT_BSON_DEPTH_MAX; texts may hold any bytes), and emits an op for each
+ * place that may change.
  *
  * Ops of one document stand in document order. A FRAME op stands before the ops inside an embedded document
  * or array and is there only when such an op follows. Offsets count from the start of the arena that the

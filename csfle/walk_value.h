@@ -15,11 +15,11 @@
 #define KT_BYTE_ONES 0x0101010101010101u
 #define KT_BYTE_HIGHS 0x8080808080808080u
 
-/* Faults of a value's content: the document's structure is sound all the same. */
-extern const char kt_fault_utf8[], kt_fault_bool[];
+/* Of a value's content: the document's structure is sound all the same. */
+extern const char kt_fault_bool[];
 
-/* BinData, regular expressions, DBPointers, code with a scope, and unknown types. */
-const char *kt_rare_value_fault(uint8_t type, const uint8_t *value, size_t room, size_t *nbytes);
+/* BinData, regular expressions, DBPointers, code with a scope, and unknown types. utf8: texts must be. */
+const char *kt_rare_value_fault(uint8_t type, const uint8_t *value, size_t room, size_t *nbytes, bool utf8);
 
 /* Length of a name, and its first 8 bytes with zeros behind them. A name that is not ended before limit reads
  * as reaching there. */
@@ -67,7 +67,7 @@ static inline bool kt_text_ok(const uint8_t *text, size_t nbytes)
     return (any & KT_BYTE_HIGHS) == 0 || kt_utf8_ok(text, nbytes);
 }
 
-static inline const char *kt_string_fault(const uint8_t *value, size_t room, size_t *nbytes)
+static inline const char *kt_string_fault(const uint8_t *value, size_t room, size_t *nbytes, bool utf8)
 {
     if (room < 5)
         return "string runs past its document";
@@ -76,8 +76,8 @@ static inline const char *kt_string_fault(const uint8_t *value, size_t room, siz
         return "length of a string does not fit its document";
     if (value[4 + n - 1] != 0)
         return "string does not end with a NUL";
-    if (!kt_text_ok(value + 4, n - 1))
-        return kt_fault_utf8;
+    if (utf8 && !kt_text_ok(value + 4, n - 1))
+        return "string is not UTF-8";
     *nbytes = 4 + (size_t)n;
     return NULL;
 }
@@ -105,9 +105,10 @@ static inline size_t kt_fixed_nbytes(uint8_t type)
     return (size_t)nbytes_1[type] - 1;
 }
 
-/* Length of a value, which is checked but for what lies inside an embedded document. NULL, or what is wrong.
- */
-static inline const char *kt_value_fault(uint8_t type, const uint8_t *value, size_t room, size_t *nbytes)
+/* Length of a value, which is checked but for what lies inside an embedded document. utf8: whether its texts
+ * must be; servers store others too. NULL, or what is wrong. */
+static inline const char *kt_value_fault(uint8_t type, const uint8_t *value, size_t room, size_t *nbytes,
+                                         bool utf8)
 {
     size_t fixed = kt_fixed_nbytes(type);
     if (fixed <= room) {
@@ -117,10 +118,10 @@ static inline const char *kt_value_fault(uint8_t type, const uint8_t *value, siz
     if (fixed != SIZE_MAX)
         return "value runs past its document";
     if (type == KT_BSON_STRING || type == KT_BSON_CODE || type == KT_BSON_SYMBOL)
-        return kt_string_fault(value, room, nbytes);
+        return kt_string_fault(value, room, nbytes, utf8);
     if (type == KT_BSON_DOCUMENT || type == KT_BSON_ARRAY)
         return kt_document_fault(value, room, nbytes);
-    return kt_rare_value_fault(type, value, room, nbytes);
+    return kt_rare_value_fault(type, value, room, nbytes, utf8);
 }
 
 static inline bool kt_is_container(uint8_t type)

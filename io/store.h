@@ -123,6 +123,11 @@ KT_MUST_USE enum kt_status kt_source_seek(struct kt_source *source, const bson_t
  * or another kind of output), KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_sink_open(struct kt_sink **sink, const char *name, const struct kt_source *like,
                                         struct kt_error *err);
+
+/* The same errors, and nothing is created or locked: for dry runs. The sink can be asked for its position and
+ * closed (without discard), nothing else. */
+KT_MUST_USE enum kt_status kt_sink_look(struct kt_sink **sink, const char *name, const struct kt_source *like,
+                                        struct kt_error *err);
 const bson_t *kt_sink_position(const struct kt_sink *sink);
 KT_MUST_USE enum kt_status kt_sink_restart(struct kt_sink *sink, struct kt_error *err);
 KT_MUST_USE enum kt_status kt_sink_resume(struct kt_sink *sink, struct kt_error *err);

@@ -63,6 +63,9 @@ static enum kt_status decide_plaintext(const struct kt_job *job, struct kt_job_b
                  type_names(rule->types, names, sizeof names));
         return fail_or_leave(job, batch, doc, op, reason);
     }
+    /* The rest of the document may hold what it likes; what is sealed, every driver must be able to open. */
+    if (kt_bson_check_value(op->type, kt_span_of(batch->in.data + op->value, op->value_nbytes)) != KT_OK)
+        return fail_or_leave(job, batch, doc, op, "it holds a string that is not UTF-8");
     op->action = KT_SEAL;
     op->algorithm = rule->algorithm;
     return KT_OK;

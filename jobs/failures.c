@@ -3,115 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "jobs/job.h"
+#include "jobs/paths.h"
 
 struct kt_failures_file {
     char *name;
     int fd;
     uint64_t nbytes;
 };
-
-/* {"_id": value} as a document of its own, so that libbson can print it. false: no _id. */
-static bool id_document(const uint8_t *arena, const struct kt_doc *doc, bson_t *out)
-{
-    struct kt_span value;
-    uint8_t type = kt_doc_id(arena, doc->at, &value);
-    if (!type)
-        return false;
-    struct kt_buf raw = {0};
-    uint8_t head[9] = {0, 0, 0, 0, type, '_', 'i', 'd', 0};
-    kt_store_le32(head, (uint32_t)(sizeof head + value.nbytes + 1));
-    bool ok = kt_buf_append(&raw, head, sizeof head) == KT_OK &&
-              kt_buf_append(&raw, value.data, value.nbytes) == KT_OK && kt_buf_append(&raw, "", 1) == KT_OK;
-    bson_t view;
-    ok = ok && bson_init_static(&view, raw.data, raw.nbytes);
-    if (ok)
-        bson_copy_to(&view, out);
-    kt_buf_free(&raw);
-    return ok;
-}
-
-void kt_doc_id_text(const uint8_t *arena, const struct kt_doc *doc, char *out, size_t nbytes)
-{
-    bson_t id;
-    bson_iter_t iter;
-    if (!id_document(arena, doc, &id)) {
-        snprintf(out, nbytes, "(none)");
-        return;
-    }
-    char *json = NULL;
-    if (bson_iter_init_find(&iter, &id, "_id") && BSON_ITER_HOLDS_OID(&iter)) {
-        char hex[25];
-        bson_oid_to_string(bson_iter_oid(&iter), hex);
-        snprintf(out, nbytes, "%s", hex);
-    } else if ((json = bson_as_relaxed_extended_json(&id, NULL))) {
-        /* { "_id" : X } */
-        size_t n = strlen(json);
-        snprintf(out, nbytes, "%.*s", n > 12 ? (int)(n - 12) : 0, json + 10);
-    } else {
-        snprintf(out, nbytes, "(unreadable)");
-    }
-    bson_free(json);
-    bson_destroy(&id);
-}
-
-static enum kt_status append_line(struct kt_job_batch *batch, const struct kt_doc *doc, uint32_t op,
-                                  const char *reason)
-{
-    bson_t line, id;
-    char path[1024] = "";
-    if (op != KT_NO_OP)
-        kt_op_path(batch->in.data, &batch->ops, doc->op_first, op, path, sizeof path);
-    bson_init(&line);
-    bool ok = BSON_APPEND_UTF8(&line, "ns", batch->ns->name);
-    if (ok && id_document(batch->in.data, doc, &id)) {
-        bson_iter_t iter;
-        ok = bson_iter_init_find(&iter, &id, "_id") && bson_append_iter(&line, "_id", -1, &iter);
-        bson_destroy(&id);
-    }
-    if (ok && op != KT_NO_OP)
-        ok = BSON_APPEND_UTF8(&line, "path", path);
-    ok = ok && BSON_APPEND_UTF8(&line, "reason", reason);
-    size_t nbytes = 0;
-    char *json = ok ? bson_as_canonical_extended_json(&line, &nbytes) : NULL;
-    enum kt_status status = json ? kt_buf_append(&batch->failures, json, nbytes) : KT_E_NOMEM;
-    if (status == KT_OK)
-        status = kt_buf_append(&batch->failures, "\n", 1);
-    bson_free(json);
-    bson_destroy(&line);
-    return status;
-}
-
-enum kt_status kt_batch_note(struct kt_job_batch *batch, const struct kt_doc *doc, uint32_t op,
-                             const char *fmt, ...)
-{
-    char reason[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(reason, sizeof reason, fmt, args);
-    va_end(args);
-    return append_line(batch, doc, op, reason);
-}
-
-enum kt_status kt_batch_fail_doc(struct kt_job_batch *batch, struct kt_doc *doc, uint32_t op, const char *fmt,
-                                 ...)
-{
-    if (doc->failed)
-        return KT_OK;
-    doc->failed = true;
-    char reason[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(reason, sizeof reason, fmt, args);
-    va_end(args);
-    return append_line(batch, doc, op, reason);
-}
 
 static enum kt_status file_error(const struct kt_failures_file *file, struct kt_error *err)
 {
@@ -133,14 +37,59 @@ static char *name_for(const struct kt_failures *failures, const char *ns)
     return name;
 }
 
-bool kt_failures_overwrite(const struct kt_failures *failures, const char *ns, const char *file)
+/* How every line begins, so that a mistyped name never costs a dump or a key vault. */
+static bool is_list(const char *file)
 {
-    struct stat mine, other;
+    static const char mark[] = "{ \"ns\" :";
+    char head[sizeof mark] = "";
+    struct stat st;
+    if (stat(file, &st) != 0 || !S_ISREG(st.st_mode))
+        return true;
+    FILE *in = fopen(file, "re");
+    if (!in)
+        return false;
+    size_t got = fread(head, 1, sizeof mark - 1, in);
+    fclose(in);
+    return got == 0 || strcmp(head, mark) == 0;
+}
+
+enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns, const char *only,
+                                 struct kt_error *err)
+{
+    enum kt_status status = KT_OK;
     char *name = name_for(failures, ns);
-    bool same = name && stat(name, &mine) == 0 && stat(file, &other) == 0 && mine.st_dev == other.st_dev &&
-                mine.st_ino == other.st_ino;
+    if (!name)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    /* A killed job reads --only again. */
+    if (only && kt_paths_meet(name, only))
+        status = kt_fail(
+            err, KT_E_USAGE,
+            "new failures would be written over the list that --only reads, %s; name another file with "
+            "--failures",
+            only);
+    else if (!is_list(name))
+        status =
+            kt_fail(err, KT_E_EXISTS,
+                    "%s exists and is no list of failed documents; name another file with --failures", name);
     free(name);
-    return same;
+    return status;
+}
+
+/* Only a file has a length to go back to. */
+static enum kt_status cut_back(const struct kt_failures_file *file, struct kt_error *err)
+{
+    struct stat st = {0};
+    if (file->fd >= 0 && fstat(file->fd, &st) != 0)
+        return file_error(file, err);
+    if (file->fd >= 0 && !S_ISREG(st.st_mode))
+        return KT_OK;
+    if ((uint64_t)st.st_size < file->nbytes)
+        return kt_fail(err, KT_E_OTHER_JOB,
+                       "%s is shorter than when the unfinished job listed documents there; put it back, or "
+                       "begin anew with --forget",
+                       file->name);
+    bool ok = ftruncate(file->fd, (off_t)file->nbytes) == 0 && lseek(file->fd, 0, SEEK_END) >= 0;
+    return ok ? KT_OK : file_error(file, err);
 }
 
 static enum kt_status open_file(struct kt_failures *failures, char *name, uint64_t keep_nbytes,
@@ -155,12 +104,11 @@ static enum kt_status open_file(struct kt_failures *failures, char *name, uint64
     failures->files = files;
     struct kt_failures_file *file = &files[failures->count++];
     *file = (struct kt_failures_file){.name = name, .nbytes = keep_nbytes};
-    file->fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (file->fd < 0 || ftruncate(file->fd, (off_t)keep_nbytes) != 0 ||
-        lseek(file->fd, (off_t)keep_nbytes, SEEK_SET) < 0)
+    file->fd = open(name, O_WRONLY | (keep_nbytes ? 0 : O_CREAT) | O_CLOEXEC | O_NOCTTY, 0600);
+    if (file->fd < 0 && !(errno == ENOENT && keep_nbytes))
         return file_error(file, err);
     *out = file;
-    return KT_OK;
+    return cut_back(file, err);
 }
 
 static enum kt_status file_of(struct kt_failures *failures, const char *ns, struct kt_failures_file **out,
@@ -203,7 +151,8 @@ enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, str
 enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struct kt_error *err)
 {
     bson_t list, item;
-    bool ok = BSON_APPEND_ARRAY_BEGIN(out, "failures", &list);
+    bool ok = BSON_APPEND_UTF8(out, "failuresNamed", failures->named ? failures->named : "") &&
+              BSON_APPEND_ARRAY_BEGIN(out, "failures", &list);
     for (size_t i = 0; ok && i < failures->count; i++) {
         char number[16];
         const char *key;
@@ -217,6 +166,21 @@ enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struc
     }
     ok = ok && bson_append_array_end(out, &list);
     return ok ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
+}
+
+/* One job's failures stand in one place. */
+static enum kt_status same_place(const struct kt_failures *failures, const bson_t *doc, const char *file,
+                                 struct kt_error *err)
+{
+    bson_iter_t iter;
+    const char *named = failures->named ? failures->named : "";
+    const char *then = bson_iter_init_find(&iter, doc, "failuresNamed") ? bson_iter_utf8(&iter, NULL) : named;
+    if (then && strcmp(named, then) == 0)
+        return KT_OK;
+    return kt_fail(err, KT_E_OTHER_JOB,
+                   "the unfinished job lists its failures in %s; go on %s%s, or begin anew with --forget",
+                   file, then && *then ? "with --failures " : "without --failures",
+                   then && *then ? then : "");
 }
 
 enum kt_status kt_failures_load(struct kt_failures *failures, const bson_t *doc, struct kt_error *err)
@@ -241,7 +205,11 @@ enum kt_status kt_failures_load(struct kt_failures *failures, const bson_t *doc,
         if (!copy)
             return kt_fail(err, KT_E_FORMAT,
                            "the checkpoint is damaged: a failures file has no name or length");
-        enum kt_status status = open_file(failures, copy, (uint64_t)nbytes, &file, err);
+        enum kt_status status = same_place(failures, doc, copy, err);
+        if (status == KT_OK)
+            status = open_file(failures, copy, (uint64_t)nbytes, &file, err);
+        else
+            free(copy);
         if (status != KT_OK)
             return status;
     }

@@ -28,15 +28,17 @@ KT_MUST_USE enum kt_status kt_batch_note(struct kt_job_batch *batch, const struc
 /* A document's _id for people: an ObjectId as hex, else as relaxed Extended JSON, cut to fit. */
 void kt_doc_id_text(const uint8_t *arena, const struct kt_doc *doc, char *out, size_t nbytes);
 
-/* True when the list of this namespace's failures would be written over `file`. */
-bool kt_failures_overwrite(const struct kt_failures *failures, const char *ns, const char *file);
+/* Whether the list of this namespace's failures may be written: KT_E_USAGE when that would be over the list
+ * that --only reads (only: NULL, there is none), KT_E_EXISTS over a file that is no such list. */
+KT_MUST_USE enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns,
+                                             const char *only, struct kt_error *err);
 
 /* Appends a batch's lines to the namespace's file, which is created at the first line. KT_OK, KT_E_IO. */
 KT_MUST_USE enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, struct kt_span lines,
                                            struct kt_error *err);
 
 /* Makes the files durable and appends their names and lengths to a checkpoint; load cuts them back to that.
- */
+ * load: KT_E_OTHER_JOB, when a file is shorter than that or --failures names another. */
 KT_MUST_USE enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struct kt_error *err);
 KT_MUST_USE enum kt_status kt_failures_load(struct kt_failures *failures, const bson_t *doc,
                                             struct kt_error *err);

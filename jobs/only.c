@@ -51,13 +51,27 @@ static void free_item(struct item *item)
     free((void *)item->id.data);
 }
 
+/* Where JSON cannot hold an _id, the line has {"_id": value} as BSON too. Returns its type, 0: there is none.
+ */
+static uint8_t id_of(const bson_t *line, struct kt_span *id)
+{
+    bson_iter_t iter;
+    bson_subtype_t subtype;
+    uint32_t nbytes;
+    const uint8_t *data;
+    bson_t exact;
+    if (!bson_iter_init_find(&iter, line, "idBson") || !BSON_ITER_HOLDS_BINARY(&iter))
+        return kt_doc_id(bson_get_data(line), 0, id);
+    bson_iter_binary(&iter, &subtype, &nbytes, &data);
+    return bson_init_static(&exact, data, nbytes) ? kt_doc_id(data, 0, id) : 0;
+}
+
 static enum kt_status add(struct kt_only *only, const bson_t *line)
 {
     bson_iter_t iter;
     struct kt_span id;
     uint32_t nbytes;
-    struct kt_doc whole = {.nbytes = line->len};
-    struct item item = {.type = kt_doc_id(bson_get_data(line), whole.at, &id)};
+    struct item item = {.type = id_of(line, &id)};
     if (!item.type || !bson_iter_init_find(&iter, line, "ns") || !BSON_ITER_HOLDS_UTF8(&iter))
         return KT_E_CONFIG;
     const char *ns = bson_iter_utf8(&iter, &nbytes);

@@ -8,17 +8,12 @@
 #include <unistd.h>
 
 #include "jobs/live.h"
+#include "jobs/paths.h"
 #include "jobs/setup.h"
 
 static enum kt_status needs(const void *value, const char *command, const char *option, struct kt_error *err)
 {
     return value ? KT_OK : kt_fail(err, KT_E_USAGE, "%s needs %s", command, option);
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat sa, sb;
-    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
 /* Servers are changed in place; what is written anew are files. */
@@ -56,6 +51,20 @@ static enum kt_status check_folder_of(const char *file, const char *option, stru
     return KT_OK;
 }
 
+static enum kt_status check_failures(const struct kt_job_options *o, struct kt_error *err)
+{
+    const struct kt_named_path mine = {"--failures", o->failures};
+    const struct kt_named_path others[] = {{"--from", o->from},
+                                           {"--to", o->to},
+                                           {"--key-vault", o->key_vault},
+                                           {"--only", o->only},
+                                           {"--backup", o->backup}};
+    if (!o->failures)
+        return KT_OK;
+    enum kt_status status = kt_paths_apart(&mine, others, sizeof others / sizeof *others, err);
+    return status == KT_OK ? check_folder_of(o->failures, "--failures", err) : status;
+}
+
 /* What could else be found only after the question. */
 static enum kt_status check_live(const struct kt_job_options *o, struct kt_error *err)
 {
@@ -89,12 +98,8 @@ enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err)
     if (o->key_vault && strcmp(o->key_vault, "-") == 0)
         return kt_fail(err, KT_E_USAGE,
                        "--key-vault is read more than once and cannot be stdin; give a file");
-    if (o->only && o->failures && same_file(o->only, o->failures))
-        return kt_fail(err, KT_E_USAGE,
-                       "--failures would overwrite the list that --only reads; name another file");
     if (!o->key_vault_namespace)
         o->key_vault_namespace = "encryption.__keyVault";
-    if (o->failures && !o->dry_run)
-        status = check_folder_of(o->failures, "--failures", err);
+    status = check_failures(o, err);
     return status == KT_OK && live && !o->dry_run ? check_live(o, err) : status;
 }

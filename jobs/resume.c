@@ -187,3 +187,13 @@ enum kt_status kt_job_resume(struct kt_job *job, struct kt_error *err)
         return kt_sink_restart(job->sink, err);
     return take_up(job, doc, err);
 }
+
+enum kt_status kt_job_look(const struct kt_job *job, struct kt_error *err)
+{
+    struct kt_sink *sink;
+    enum kt_status status = kt_sink_look(&sink, job->options.to, job->source, err);
+    if (status == KT_OK && kt_sink_position(sink) && !job->options.forget)
+        status = same_job(job, kt_sink_position(sink), err);
+    kt_sink_close(sink, false);
+    return status;
+}

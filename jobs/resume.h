@@ -18,4 +18,7 @@ KT_MUST_USE enum kt_status kt_job_checkpoint(struct kt_job *job, const bson_t *p
  * on), KT_E_FORMAT when it is damaged. With --forget, or without a checkpoint, the sink starts anew. */
 KT_MUST_USE enum kt_status kt_job_resume(struct kt_job *job, struct kt_error *err);
 
+/* For a dry run: what kt_sink_open and kt_job_resume would refuse, without a trace. */
+KT_MUST_USE enum kt_status kt_job_look(const struct kt_job *job, struct kt_error *err);
+
 #endif

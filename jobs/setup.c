@@ -141,18 +141,15 @@ static enum kt_status open_worker(struct kt_job *job, struct kt_worker *worker, 
     return KT_OK;
 }
 
-/* A killed job reads its list again: its own list of failures must not have been written over it. */
-static enum kt_status keep_only(const struct kt_job *job, struct kt_error *err)
+/* verify lists only when it is asked to. */
+static enum kt_status check_lists(const struct kt_job *job, struct kt_error *err)
 {
-    for (size_t i = 0; job->only && i < job->namespaces_count; i++) {
-        if (kt_failures_overwrite(&job->failures, job->namespaces[i].name, job->options.only))
-            return kt_fail(
-                err, KT_E_USAGE,
-                "new failures would be written over the list that --only reads, %s; name another file with "
-                "--failures",
-                job->options.only);
-    }
-    return KT_OK;
+    enum kt_status status = KT_OK;
+    if (!job->command->writes && !job->failures.named)
+        return KT_OK;
+    for (size_t i = 0; status == KT_OK && i < job->namespaces_count; i++)
+        status = kt_failures_check(&job->failures, job->namespaces[i].name, job->options.only, err);
+    return status;
 }
 
 static enum kt_status open_team(struct kt_job *job, struct kt_error *err)
@@ -185,8 +182,10 @@ static enum kt_status open_team(struct kt_job *job, struct kt_error *err)
 
 static enum kt_status open_sink(struct kt_job *job, struct kt_error *err)
 {
-    if (!job->command->writes || job->options.dry_run)
+    if (!job->command->writes || !job->options.to)
         return KT_OK;
+    if (job->options.dry_run)
+        return kt_job_look(job, err);
     enum kt_status status = kt_sink_open(&job->sink, job->options.to, job->source, err);
     job->team.sink = job->sink;
     return status == KT_OK ? kt_job_resume(job, err) : status;
@@ -218,7 +217,7 @@ enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)
     if (status == KT_OK && job->command->open)
         status = job->command->open(job, err);
     if (status == KT_OK)
-        status = keep_only(job, err);
+        status = check_lists(job, err);
     if (status == KT_OK)
         status = open_team(job, err);
     if (status == KT_OK)

@@ -32,6 +32,27 @@ static bool is_given(const struct kt_settings *settings, const char *name)
     return settings->given[kt_option_index(kt_option_find(name, strlen(name), false))] != KT_NOT_GIVEN;
 }
 
+static bool works_on_server(const struct kt_cli_command *command, const struct kt_settings *settings)
+{
+    return kt_store_is_server(command->bit == KT_CMD_REWRAP ? settings->key_vault : settings->from);
+}
+
+/* A configuration file may serve jobs of both sorts; what is typed is meant. */
+static enum kt_status check_server_options(const struct kt_cli_command *command,
+                                           const struct kt_settings *settings, struct kt_error *err)
+{
+    static const char *const names[] = {"partition", "accept", "checkpoint", "max-docs-per-second", "backup"};
+    if (works_on_server(command, settings))
+        return KT_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct kt_option *option = kt_option_find(names[i], strlen(names[i]), false);
+        if (settings->given[kt_option_index(option)] == KT_GIVEN_COMMAND)
+            return kt_fail(err, KT_E_USAGE,
+                           "--%s is for jobs on a server and does nothing on files; leave it out", names[i]);
+    }
+    return KT_OK;
+}
+
 static struct kt_job_options make_options(const struct kt_cli_command *command, const struct kt_settings *s,
                                           const struct kt_inputs *inputs, const struct kt_log *log)
 {
@@ -76,8 +97,7 @@ static struct kt_job_options make_options(const struct kt_cli_command *command, 
 /* Whether data on a server is going to be written in place. */
 static bool changes_server(const struct kt_cli_command *command, const struct kt_settings *settings)
 {
-    const char *store = command->bit == KT_CMD_REWRAP ? settings->key_vault : settings->from;
-    bool writes = settings->to ? kt_store_is_server(settings->to) : kt_store_is_server(store);
+    bool writes = settings->to ? kt_store_is_server(settings->to) : works_on_server(command, settings);
     return command->bit != KT_CMD_VERIFY && !settings->dry_run && writes;
 }
 
@@ -158,7 +178,8 @@ int kt_job_command(const struct kt_cli_command *command, int argc, char **argv)
         goto done;
 
     const struct kt_settings *settings = &session.settings;
-    if (settings->partition)
+    status = check_server_options(command, settings, &err);
+    if (status == KT_OK && settings->partition)
         status = kt_partition_read(settings->partition, &partition, &partitions, &err);
     /* Before any key is read: what is forked now holds none. */
     if (status == KT_OK && changes_server(command, settings))

@@ -24,6 +24,12 @@ static bool is_report(const char *file)
     return got == 0 || strcmp(head, mark) == 0;
 }
 
+static enum kt_status not_ours(const char *file, struct kt_error *err)
+{
+    return kt_fail(err, KT_E_EXISTS, "--report %s exists and is no report of keyturn; name another file",
+                   file);
+}
+
 static enum kt_status open_draft(struct kt_report *report, struct kt_error *err)
 {
     if (asprintf(&report->draft, "%s.XXXXXX", report->file) < 0) {
@@ -61,8 +67,7 @@ enum kt_status kt_report_open(struct kt_report *report, const char *file, struct
         return report->out ? KT_OK : kt_fail(err, KT_E_USAGE, "--report %s: %s", file, strerror(errno));
     }
     if (there && !is_report(file))
-        return kt_fail(err, KT_E_EXISTS, "--report %s exists and is no report of keyturn; name another file",
-                       file);
+        return not_ours(file, err);
     return open_draft(report, err);
 }
 
@@ -161,11 +166,27 @@ static void write_result(struct kt_json *json, const struct kt_job_options *opti
         kt_report_kms(json, &result->kms);
 }
 
+/* The job may have made a file of that name since the report was opened. */
+static bool publish(const struct kt_report *report)
+{
+    int rc = renameat2(AT_FDCWD, report->draft, AT_FDCWD, report->file, RENAME_NOREPLACE);
+    bool no_such_flag = rc != 0 && (errno == EINVAL || errno == ENOSYS);
+    if (rc == 0 || (errno != EEXIST && !no_such_flag))
+        return rc == 0;
+    if (access(report->file, F_OK) == 0 && !is_report(report->file)) {
+        errno = EEXIST;
+        return false;
+    }
+    return rename(report->draft, report->file) == 0;
+}
+
 static enum kt_status settle(struct kt_report *report, struct kt_error *err)
 {
     bool whole = fflush(report->out) == 0 && !ferror(report->out);
     if (whole && report->draft)
-        whole = fsync(fileno(report->out)) == 0 && rename(report->draft, report->file) == 0;
+        whole = fsync(fileno(report->out)) == 0 && publish(report);
+    if (!whole && errno == EEXIST)
+        return not_ours(report->file, err);
     if (!whole)
         return kt_fail(err, KT_E_IO, "--report %s: %s", report->file, strerror(errno));
     free(report->draft);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tools/help.h"
+#include "tools/outputs.h"
 
 static void open_screen(struct kt_session *session)
 {
@@ -41,7 +42,9 @@ int kt_session_refuse(struct kt_session *session, const struct kt_error *err)
 
 enum kt_status kt_session_load(struct kt_session *session, struct kt_error *err)
 {
-    enum kt_status status = kt_report_open(&session->report, session->settings.report, err);
+    enum kt_status status = kt_outputs_apart(&session->settings, err);
+    if (status == KT_OK)
+        status = kt_report_open(&session->report, session->settings.report, err);
     return status == KT_OK ? kt_inputs_load(&session->inputs, &session->settings, &session->screen, err)
                            : status;
 }

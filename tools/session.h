@@ -24,8 +24,8 @@ bool kt_session_begin(struct kt_session *session, const struct kt_cli_command *c
                       int *exit);
 /* The same where the words before the options were wrong already: shows err. Returns the exit status. */
 int kt_session_refuse(struct kt_session *session, const struct kt_error *err);
-/* Opens the report and reads the files that options name. Errors: those of kt_report_open and kt_inputs_load.
- */
+/* Opens the report and reads the files that options name. Errors: those of kt_outputs_apart, kt_report_open
+ * and kt_inputs_load. */
 enum kt_status kt_session_load(struct kt_session *session, struct kt_error *err);
 void kt_session_end(struct kt_session *session);
 

@@ -176,6 +176,37 @@ enum kt_status kt_part_open(struct kt_part *part, const char *name, bool folder,
     return status;
 }
 
+/* What stands under the part's name, without a lock: another process may begin it right afterwards. */
+static enum kt_status look_at(struct kt_part *part, struct kt_error *err)
+{
+    struct stat st;
+    part->is_empty = true;
+    part->fd = openat(part->parent, part->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (part->fd < 0)
+        return errno == ENOENT ? KT_OK : refused(part, err);
+    if (fstat(part->fd, &st) != 0)
+        return refused(part, err);
+    if (part->is_folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
+        return kt_fail(err, KT_E_USAGE, "%s: is in the way; remove it", part->label);
+    part->is_empty = holds_nothing(part);
+    return lock_holder(&st) > 0 ? busy(part, &st, err) : KT_OK;
+}
+
+enum kt_status kt_part_look(struct kt_part *part, const char *name, bool folder, struct kt_error *err)
+{
+    *part = (struct kt_part){.parent = -1, .fd = -1, .is_folder = folder};
+    enum kt_status status = split_name(part, name, err);
+    if (status == KT_OK)
+        status = check_free(part, name, err);
+    if (status == KT_OK && faccessat(part->parent, ".", W_OK | X_OK, AT_EACCESS) != 0)
+        status = refused(part, err);
+    if (status == KT_OK)
+        status = look_at(part, err);
+    if (status != KT_OK)
+        kt_part_close(part);
+    return status;
+}
+
 static enum kt_status sync_parent(const struct kt_part *part, struct kt_error *err)
 {
     if (fsync(part->parent) == 0 || errno == EINVAL) /* a file system that cannot sync folders */

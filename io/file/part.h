@@ -30,6 +30,11 @@ struct kt_part {
 KT_MUST_USE enum kt_status kt_part_open(struct kt_part *part, const char *name, bool folder,
                                         struct kt_error *err);
 
+/* The same without creating or locking anything, for a look at what is there: only kt_part_load and
+ * kt_part_close may follow. fd is -1 when there is no NAME.part. */
+KT_MUST_USE enum kt_status kt_part_look(struct kt_part *part, const char *name, bool folder,
+                                        struct kt_error *err);
+
 /* Stores a document atomically and durably as the checkpoint; KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_part_store(struct kt_part *part, const bson_t *checkpoint,
                                          struct kt_error *err);

@@ -62,11 +62,21 @@ static bool names_stream(const char *name)
     return strcmp(name, "-") == 0 || (stat(name, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
 }
 
-static enum kt_status open_stream(struct kt_sink *sink, const char *name, struct kt_error *err)
+static enum kt_status check_stream(struct kt_sink *sink, const char *name, struct kt_error *err)
 {
     sink->is_stream = true;
     if (kt_source_container(sink->like) == KT_DIRECTORY)
         return kt_fail(err, KT_E_USAGE, "%s: a folder cannot be written to a stream", sink->label);
+    if (strcmp(name, "-") != 0 && access(name, W_OK) != 0)
+        return kt_fail(err, KT_E_USAGE, "%s: cannot be opened: %s", sink->label, strerror(errno));
+    return KT_OK;
+}
+
+static enum kt_status open_stream(struct kt_sink *sink, const char *name, struct kt_error *err)
+{
+    enum kt_status status = check_stream(sink, name, err);
+    if (status != KT_OK)
+        return status;
     int fd = strcmp(name, "-") == 0 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
                                     : open(name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
@@ -90,29 +100,46 @@ static enum kt_status check_outside(const struct kt_source *like, const struct k
     return inside ? kt_fail(err, KT_E_USAGE, "%s: lies inside the input", part->label) : KT_OK;
 }
 
-enum kt_status kt_sink_open(struct kt_sink **result, const char *name, const struct kt_source *like,
-                            struct kt_error *err)
+static enum kt_status open_part(struct kt_sink *sink, const char *name, bool look, struct kt_error *err)
+{
+    bool folder = kt_source_container(sink->like) == KT_DIRECTORY;
+    enum kt_status status =
+        look ? kt_part_look(&sink->part, name, folder, err) : kt_part_open(&sink->part, name, folder, err);
+    if (status == KT_OK)
+        status = check_outside(sink->like, &sink->part, err);
+    return status == KT_OK ? look_at_part(sink, err) : status;
+}
+
+static enum kt_status open_or_look(struct kt_sink **result, const char *name, const struct kt_source *like,
+                                   bool look, struct kt_error *err)
 {
     *result = NULL;
     struct kt_sink *sink = new_sink(like, strcmp(name, "-") == 0 ? "stdout" : name);
     if (!sink)
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", name);
     enum kt_status status;
-    if (names_stream(name)) {
-        status = open_stream(sink, name, err);
-    } else {
-        status = kt_part_open(&sink->part, name, kt_source_container(like) == KT_DIRECTORY, err);
-        if (status == KT_OK)
-            status = check_outside(like, &sink->part, err);
-        if (status == KT_OK)
-            status = look_at_part(sink, err);
-    }
+    if (!names_stream(name))
+        status = open_part(sink, name, look, err);
+    else
+        status = look ? check_stream(sink, name, err) : open_stream(sink, name, err);
     if (status != KT_OK) {
-        kt_sink_close(sink, sink->part.is_empty);
+        kt_sink_close(sink, !look && sink->part.is_empty);
         return status;
     }
     *result = sink;
     return KT_OK;
+}
+
+enum kt_status kt_sink_open(struct kt_sink **sink, const char *name, const struct kt_source *like,
+                            struct kt_error *err)
+{
+    return open_or_look(sink, name, like, false, err);
+}
+
+enum kt_status kt_sink_look(struct kt_sink **sink, const char *name, const struct kt_source *like,
+                            struct kt_error *err)
+{
+    return open_or_look(sink, name, like, true, err);
 }
 
 const bson_t *kt_sink_position(const struct kt_sink *sink)

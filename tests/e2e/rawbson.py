@@ -62,7 +62,7 @@ def int64(n):
 
 
 def element(name, kind, value):
-    return bytes([kind]) + (name.encode() if isinstance(name, str) else name) + b"\0" + value
+    return bytes([kind]) + (name.encode(errors="surrogateescape") if isinstance(name, str) else name) + b"\0" + value
 
 
 def document(*elements):
@@ -101,7 +101,7 @@ def elements(raw):
         kind = raw[at]
         end = raw.index(b"\0", at + 1)
         n = value_length(kind, raw, end + 1)
-        yield raw[at + 1 : end].decode(), kind, raw[end + 1 : end + 1 + n]
+        yield raw[at + 1 : end].decode(errors="surrogateescape"), kind, raw[end + 1 : end + 1 + n]
         at = end + 1 + n
     assert at == length - 1
 

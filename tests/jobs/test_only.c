@@ -43,10 +43,27 @@ Test(only, lists_documents_by_namespace_and_id)
     free(name);
 }
 
+/* {"_id": "\xff"} */
+Test(only, an_id_that_json_cannot_hold_is_read_as_bson)
+{
+    char *name = file_with("{\"ns\": \"a.b\", \"_id\": \"\\\\xff\", \"idBson\": {\"$binary\": {\"base64\": "
+                           "\"EAAAAAJfaWQAAgAAAP8AAA==\", \"subType\": \"00\"}}}\n");
+    struct kt_only *only;
+    struct kt_error err;
+    cr_assert(kt_only_new(&only, name, &err) == KT_OK, "%s", err.message);
+    cr_assert(has(only, "a.b", BCON_NEW("_id", BCON_UTF8("\xff"))));
+    cr_assert_not(has(only, "a.b", BCON_NEW("_id", BCON_UTF8("\\xff"))));
+    kt_only_free(only);
+    unlink(name);
+    free(name);
+}
+
 Test(only, a_line_that_is_no_failure_is_named)
 {
     static const char *const bad[] = {"{\"ns\": \"a.b\"}\n", "{\"_id\": 1}\n", "nonsense\n",
-                                      "{\"ns\": 5, \"_id\": 1}\n"};
+                                      "{\"ns\": 5, \"_id\": 1}\n",
+                                      "{\"ns\": \"a.b\", \"_id\": 1, \"idBson\": {\"$binary\": {\"base64\": "
+                                      "\"AAAA\", \"subType\": \"00\"}}}\n"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char *name = file_with(bad[i]);
         struct kt_only *only;

@@ -87,7 +87,7 @@ class Endings(ProgramTest):
     def test_2_a_report_that_would_replace_the_key_vault(self):
         before = self.read("demo/keyvault.bson")
         process = self.keyturn("rewrap", *CONFIG, "--to", "k", "--report", "demo/keyvault.bson")
-        self.assert_refused(process, "demo/keyvault.bson exists and is no report")
+        self.assert_refused(process, "would be written over --key-vault demo/keyvault.bson")
         self.assertEqual(self.read("demo/keyvault.bson"), before)
         self.assertFalse(os.path.exists(self.path("k")))
 
