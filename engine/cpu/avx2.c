@@ -7,7 +7,7 @@
 #include "engine/cpu/features.h"
 #include "engine/cpu/wide_sha512.h"
 
-#define SCALAR_LANES 2
+#define SCALAR_LANES 1
 
 static inline void wipe_vectors(void)
 {

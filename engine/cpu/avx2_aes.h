@@ -57,7 +57,12 @@ static inline void cbc_keys(uint8_t (*to)[GROUP_MAX][16], const struct lane *lan
     }
 }
 
-/* blocks blocks of count <= GROUP_MAX rows in place. Rows past count may be computed on too. */
+static inline unsigned cbc_rows(unsigned count)
+{
+    return (count + STREAMS - 1) / STREAMS * STREAMS;
+}
+
+/* blocks blocks of count <= GROUP_MAX rows in place. */
 static inline void cbc_encrypt(const uint8_t (*keys)[GROUP_MAX][16], uint8_t *data, unsigned count,
                                size_t blocks, bool one_key)
 {

@@ -7,7 +7,7 @@
 #include "engine/cpu/features.h"
 #include "engine/cpu/wide_sha512.h"
 
-#define SCALAR_LANES 3
+#define SCALAR_LANES 2
 
 /* Registers 16 to 31 too, which vzeroall does not know. */
 static inline void wipe_vectors(void)

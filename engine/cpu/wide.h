@@ -4,10 +4,10 @@
  *
  * - a window's messages are sorted by length (wide_batch.h) and taken in groups of up to 32;
  * - each message of a group gets a row, laid out as its HMAC reads it (wide_rows.h):
- * - AAD | IV | ciphertext | AL | 0x80 | 0.. | length
+ *   AAD | IV | ciphertext | AL | 0x80 | 0.. | length;
  * - rows live in L1; CBC works in them in place; long messages pass through in chunks;
  * - phases (stage, encrypt, finish, hash, tags) run over the whole group, so that what one phase stores has
- * left the store queue before the next one loads it in other widths.
+ *   left the store queue before the next one loads it in other widths.
  *
  * A file per instruction set defines WIDE_LANES (messages per SHA-512 call) and the kernels, includes these
  * headers, and exports one table. Everything here is static: code for one instruction set never leaks into
@@ -21,8 +21,9 @@
  * - bytes_pad(to, from, n): n bytes, then PKCS#7 padding; reads n bytes alone; may write up to 79 bytes more
  * - bytes_zero(to, end): zeroes [to, end); may write up to 63 bytes more
  * - lanes_load, lanes_fill, lanes_gather, lanes_scatter, lanes_digests: words of WIDE_LANES messages, side by
- * side
+ *   side
  * - cbc_keys, cbc_encrypt, cbc_decrypt_rows, cbc_decrypt, aes_expand
+ * - cbc_rows(count): so many rows, count or more, does cbc_encrypt write to
  * - wipe_vectors(): zeroes the vector registers
  * - SCALAR_LANES: so many lanes, or fewer, hash faster one by one
  * - EXPAND_LANES: keys that aes_expand takes at once */
@@ -98,6 +99,7 @@ struct wide_state {
     struct lane lanes[GROUP_MAX];
     uint16_t order[WIDE_WINDOW], sorted[WIDE_WINDOW];
     uint16_t class[WIDE_WINDOW];
+    uint16_t start[WIDE_CLASSES * FEW_KEYS + 1]; /* of each class in `sorted` */
 };
 
 static inline uint64_t big_endian(uint64_t x)

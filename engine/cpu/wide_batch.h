@@ -31,10 +31,11 @@ PHASE bool takes_part(const struct kt_msg *m, enum job job)
 }
 
 /* s->order = the messages that take part, short ones first, and by key where these are few, so that most
- * groups have one key (counting sort). Returns how many. */
+ * groups have one key (counting sort). Returns how many. Its counters are no local array: below the frames of
+ * this file lies what the kernels spill, and no deeper than KT_STACK_NBYTES. */
 PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum job job)
 {
-    uint16_t start[WIDE_CLASSES * FEW_KEYS + 1] = {0};
+    uint16_t *start = s->start;
     unsigned lowest = WIDE_CLASSES * FEW_KEYS, highest = 0, class = 0;
     const uint32_t by_key = b->keys_count <= FEW_KEYS ? FEW_KEYS - 1 : 0;
     uint32_t last_nbytes = 0, last_aad = UINT32_MAX;
@@ -61,6 +62,7 @@ PHASE size_t sort_window(struct wide_state *s, const struct kt_batch *b, enum jo
     s->scattered = lowest < highest;
     if (!s->scattered)
         return n;
+    memset(start + lowest, 0, (highest - lowest + 2) * sizeof start[0]);
     for (size_t i = 0; i < n; i++)
         start[s->class[i] + 1]++;
     for (unsigned c = lowest; c < highest; c++)
@@ -93,20 +95,25 @@ PHASE void fill_lanes(struct wide_state *s, unsigned count)
             .key = s->lanes[0].key, .msg = s->lanes[0].msg, .prefix = s->lanes[0].prefix, .ended = true};
 }
 
+/* A cache may be asked for any address, also for one outside an arena, where no pointer may point. */
+#define ASK(p, at, writing) __builtin_prefetch((const void *)((uintptr_t)(p) + (at)), writing)
+
 PHASE void prefetch(const struct kt_batch *b, const struct kt_msg *m, enum job job)
 {
     const uint8_t *in = b->in + m->in, *out = b->out + m->out;
-    __builtin_prefetch(job == JOB_OPEN ? in - m->aad_nbytes : in);
-    __builtin_prefetch(in + m->in_nbytes - 1);
-    __builtin_prefetch(job == JOB_OPEN ? out : out - m->aad_nbytes, 1);
-    __builtin_prefetch(out + 79, 1);
+    const uintptr_t aad = m->aad_nbytes;
+    ASK(in, job == JOB_OPEN ? -aad : 0, 0);
+    ASK(in, (uintptr_t)m->in_nbytes - 1, 0);
+    ASK(out, job == JOB_OPEN ? 0 : -aad, 1);
+    ASK(out, 79, 1);
 }
 
 /* What wipe() has to wipe. Rows of a sorted group are no longer than 32 bytes more than its last. */
-PHASE void note_use(struct wide_state *s, const struct group *g, unsigned longest)
+PHASE void note_use(struct wide_state *s, const struct group *g, unsigned longest, enum job job)
 {
+    unsigned rows = job == JOB_SEAL ? cbc_rows(g->count) : (g->count + 3) & ~3u;
     unsigned to = g->data_at + longest + 32 + ROW_TAIL;
-    s->used_rows = g->count > s->used_rows ? g->count : s->used_rows;
+    s->used_rows = rows > s->used_rows ? rows : s->used_rows;
     s->used_to = to > s->used_to ? to : s->used_to;
 }
 
@@ -159,7 +166,7 @@ PHASE struct group take_group(struct wide_state *s, const struct kt_batch *b, co
     stage_group(&g, b, order, n, job);
     fill_lanes(s, g.count);
     unsigned longest = job == JOB_OPEN ? last->in_nbytes : last->in_nbytes + 16;
-    note_use(s, &g, longest < CHUNK && s->aads_alike ? longest : CHUNK);
+    note_use(s, &g, longest < CHUNK && s->aads_alike ? longest : CHUNK, job);
     return g;
 }
 
@@ -179,8 +186,7 @@ PHASE void store_ivs(const struct group *g)
 static __attribute__((noinline)) void wipe(struct wide_state *s)
 {
     bytes_zero((uint8_t *)s, s->rows[0]);
-    unsigned rows = (s->used_rows + 3) & ~3u; /* decrypting takes four at a time */
-    for (unsigned i = 0; i < rows; i++)
+    for (unsigned i = 0; i < s->used_rows; i++)
         bytes_zero(s->rows[i], s->rows[i] + s->used_to);
     __asm__ volatile("" : : "r"(s) : "memory");
     s->used_rows = s->used_to = 0;

@@ -56,7 +56,7 @@ PHASE uint64_t find_rows(const struct group *g, unsigned first, const uint8_t *r
         *busy = g->count - first;
         for (unsigned i = 0; i < WIDE_LANES; i++) {
             rows[i] = row_data(g, first + i) - g->s->lanes[0].prefix;
-            active[i] = most;
+            active[i] = i < *busy ? most : 0;
         }
         return most;
     }

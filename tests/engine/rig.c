@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+bool rig_flush_start;
+
 struct kt_engine *rig_engine(size_t i)
 {
     const char *name = NULL, *why_not = NULL;
@@ -88,8 +90,8 @@ enum kt_status rig_seal_one(struct kt_engine *engine, const uint8_t dek[96], uin
                             uint8_t *sealed)
 {
     struct rig_keys k = rig_keys(engine, dek, 1);
-    struct rig_arena in = rig_arena(nbytes, false);
-    struct rig_arena out = rig_arena(aad_nbytes + KT_SEALED_NBYTES(nbytes), false);
+    struct rig_arena in = rig_arena(nbytes, rig_flush_start);
+    struct rig_arena out = rig_arena(aad_nbytes + KT_SEALED_NBYTES(nbytes), rig_flush_start);
     if (nbytes)
         memcpy(in.data, plain, nbytes);
     if (aad_nbytes)
@@ -116,8 +118,8 @@ enum kt_status rig_open_one(struct kt_engine *engine, const uint8_t dek[96], con
                             size_t *plain_nbytes)
 {
     struct rig_keys k = rig_keys(engine, dek, 1);
-    struct rig_arena in = rig_arena(aad_nbytes + nbytes, true);
-    struct rig_arena out = rig_arena(nbytes > 48 ? nbytes - 48 : 0, false);
+    struct rig_arena in = rig_arena(aad_nbytes + nbytes, rig_flush_start);
+    struct rig_arena out = rig_arena(nbytes > 48 ? nbytes - 48 : 0, rig_flush_start);
     memset(out.data, 0xa5, out.nbytes);
     if (aad_nbytes)
         memcpy(in.data, aad, aad_nbytes);

@@ -12,6 +12,10 @@
 /* Opens backend i that this machine can use, fastest first; NULL past the last. The caller closes it. */
 struct kt_engine *rig_engine(size_t i);
 
+#define EACH_ENGINE(engine)                                                                                  \
+    struct kt_engine *engine;                                                                                \
+    for (size_t i_ = 0; (engine = rig_engine(i_)) != NULL; kt_engine_close(engine), i_++)
+
 /* n prepared keys from n DEKs, each aligned; free with rig_keys_free. */
 struct rig_keys {
     struct kt_key **keys;
@@ -28,6 +32,9 @@ struct rig_arena {
 };
 struct rig_arena rig_arena(size_t nbytes, bool flush_start);
 void rig_arena_free(struct rig_arena *arena);
+
+/* Where rig_seal_one and rig_open_one put their arenas' guard pages; false at first. */
+extern bool rig_flush_start;
 
 /* splitmix64: the tests' random numbers; the seed is printed by whoever sets it. */
 uint64_t rig_random(uint64_t *seed);

@@ -39,6 +39,22 @@ static uint32_t random_length(uint64_t *seed, uint32_t style)
     }
 }
 
+/* What decides whether groups of messages are alike: lengths within one step of 16, and one length of AAD.
+ */
+struct likeness {
+    bool one_class, one_aad;
+    uint32_t lowest;
+    uint8_t aad;
+};
+
+static struct likeness random_likeness(uint64_t *seed)
+{
+    return (struct likeness){.one_class = rig_below(seed, 4) == 0,
+                             .one_aad = rig_below(seed, 2),
+                             .lowest = 16 * rig_below(seed, 34),
+                             .aad = rig_below(seed, 2) ? KT_AAD_NBYTES : 0};
+}
+
 static uint8_t random_aad(uint64_t *seed)
 {
     uint32_t x = rig_below(seed, 8);
@@ -52,12 +68,15 @@ static void lay_out(struct trial *t)
     uint32_t style = rig_below(&t->seed, 4),
              fixed = rig_below(&t->seed, 3) == 0 ? rig_below(&t->seed, 301) : 0;
     uint32_t gap = rig_below(&t->seed, 2) ? 1 : 40;
+    struct likeness like = random_likeness(&t->seed);
     t->keys_count = key_counts[rig_below(&t->seed, 6)];
     t->msgs_count = 1 + rig_below(&t->seed, rig_below(&t->seed, 3) ? 80 : MAX_MSGS);
     t->in_nbytes = t->out_nbytes = 0;
     for (uint32_t i = 0; i < t->msgs_count; i++) {
-        uint32_t nbytes = fixed ? fixed : random_length(&t->seed, style);
-        uint8_t aad = random_aad(&t->seed);
+        uint32_t nbytes = fixed            ? fixed
+                          : like.one_class ? like.lowest + rig_below(&t->seed, 16)
+                                           : random_length(&t->seed, style);
+        uint8_t aad = like.one_aad ? like.aad : random_aad(&t->seed);
         t->in_nbytes += rig_below(&t->seed, gap);
         t->out_nbytes += rig_below(&t->seed, gap) + aad;
         t->msgs[i] = (struct kt_msg){.in = t->in_nbytes,
