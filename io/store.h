@@ -42,8 +42,9 @@ struct kt_entry {
     const char *ns;   /* "shop.customers"; "" when this is no collection (metadata, prelude) or has no name */
     enum kt_named named;
     enum kt_codec codec;
-    bool is_oplog;      /* oplog.bson, or an archive's "oplog" with an empty database; ns is "" */
-    bool is_timeseries; /* listed by an archive as time series: its data comes as system.buckets.NAME */
+    bool is_oplog;        /* oplog.bson, or an archive's "oplog" with an empty database; ns is "" */
+    bool is_timeseries;   /* an archive's list or metadata says so; its data comes as system.buckets.NAME */
+    const char *metadata; /* the collection's options and indexes, JSON as mongodump writes it; NULL: none */
 };
 
 enum kt_piece_kind {

@@ -228,12 +228,28 @@ static void fill_result(struct kt_job *job, enum kt_status status)
         job->command->result(job);
 }
 
+/* A job that went on, or does a part, has not seen everything itself. */
+static void warn_of_unmet(struct kt_job *job)
+{
+    size_t listed, missed;
+    if (!job->only || job->result.resumed || job->options.partitions > 1)
+        return;
+    kt_only_count(job->only, &listed, &missed);
+    if (listed == 0)
+        kt_job_warn(job, "--only %s lists nothing: nothing was done", job->options.only);
+    else if (missed > 0)
+        kt_job_warn(job, "--only %s: %zu of the %zu that it lists were not found", job->options.only, missed,
+                    listed);
+}
+
 enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
 {
     job->started_ns = kt_clock_ns() - job->opened_ns;
     enum kt_status status = job->live ? kt_live_run(job, err) : kt_team_run(&job->team, err);
     if (status == KT_OK)
         status = kt_failures_finish(&job->failures, err);
+    if (status == KT_OK)
+        warn_of_unmet(job);
     bool withheld = status == KT_OK && job->options.all_or_nothing && job->failed > 0;
     if (withheld && job->sink) {
         kt_sink_close(job->sink, true);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/mongo/fault.h"
+#include "jobs/indexes.h"
 
 /* What stands in the way of changes alone: verify does not mind, and a dry run tells what the job will meet.
  */
@@ -62,25 +63,17 @@ static enum kt_status check_kind(const struct kt_live *live, const struct kt_liv
     }
 }
 
-/* Whether a path is, leads to or lies below a field. */
-static bool touches(const char *path, const char *field)
-{
-    size_t n = strlen(path), m = strlen(field), least = n < m ? n : m;
-    return strncmp(path, field, least) == 0 &&
-           (n == m || (n < m && field[n] == '.') || (m < n && path[m] == '.'));
-}
-
 static enum kt_status check_keys_of_place(const struct kt_live_ns *ns, const struct kt_rule *rule,
                                           struct kt_error *err)
 {
     bson_iter_t field;
-    if (touches(rule->path, "_id"))
+    if (kt_path_touches(rule->path, "_id"))
         return kt_fail(err, KT_E_SCHEMA, "%s: %s: _id cannot change; take it out of the schema", ns->ns->name,
                        rule->path);
     if (!bson_iter_init(&field, &ns->facts.shard_key))
         return KT_OK;
     while (bson_iter_next(&field)) {
-        if (touches(rule->path, bson_iter_key(&field)))
+        if (kt_path_touches(rule->path, bson_iter_key(&field)))
             return kt_fail(
                 err, KT_E_SCHEMA,
                 "%s: %s belongs to the shard key, which cannot be encrypted in place; take it out of "
@@ -99,156 +92,31 @@ static bool accepted(const struct kt_live *live, const char *path)
     return false;
 }
 
-struct index {
-    const char *name;
-    bool unique, ttl;
-    bson_t key, partial, weights; /* weights: what a text index is on */
-    bool has_partial, has_weights;
+struct place {
+    struct kt_live *live;
+    const struct kt_live_ns *ns;
 };
 
-static bool document_at(const bson_t *doc, const char *name, bson_t *view)
+static enum kt_status index_found(void *context, enum kt_index_loss loss, const struct kt_rule *rule,
+                                  const char *index, const char *what, struct kt_error *err)
 {
-    bson_iter_t iter;
-    uint32_t nbytes;
-    const uint8_t *data;
-    if (!bson_iter_init_find(&iter, doc, name) || !BSON_ITER_HOLDS_DOCUMENT(&iter))
-        return false;
-    bson_iter_document(&iter, &nbytes, &data);
-    return bson_init_static(view, data, nbytes);
-}
-
-static bool read_index(const bson_t *doc, struct index *index)
-{
-    bson_iter_t iter;
-    *index = (struct index){.name = "?"};
-    if (bson_iter_init_find(&iter, doc, "name") && BSON_ITER_HOLDS_UTF8(&iter))
-        index->name = bson_iter_utf8(&iter, NULL);
-    index->unique = bson_iter_init_find(&iter, doc, "unique") && bson_iter_as_bool(&iter);
-    index->ttl = bson_has_field(doc, "expireAfterSeconds");
-    index->has_partial = document_at(doc, "partialFilterExpression", &index->partial);
-    index->has_weights = document_at(doc, "weights", &index->weights);
-    return document_at(doc, "key", &index->key);
-}
-
-/* The kind of an index on a field: "2dsphere", "text"; "" for ascending, descending and hashed. */
-static const char *kind_of_field(const bson_iter_t *field)
-{
-    const char *kind = BSON_ITER_HOLDS_UTF8(field) ? bson_iter_utf8(field, NULL) : "";
-    return strcmp(kind, "hashed") == 0 ? "" : kind;
-}
-
-static enum kt_status needs_accept(const struct kt_live *live, const struct kt_live_ns *ns, const char *path,
-                                   const char *index, const char *what, struct kt_error *err)
-{
-    if (accepted(live, path))
-        return KT_OK;
-    return kt_fail(err, KT_E_USAGE, "%s: index %s: %s; drop it first, or accept that with --accept %s",
-                   ns->ns->name, index, what, path);
-}
-
-static enum kt_status check_indexed_field(struct kt_live *live, const struct kt_live_ns *ns,
-                                          const struct kt_rule *rule, const struct index *index,
-                                          const bson_iter_t *field, struct kt_error *err)
-{
-    const char *kind = kind_of_field(field);
-    bool random = rule->algorithm == KT_RANDOM;
-    if (strncmp(kind, "2d", 2) == 0 || strcmp(kind, "geoHaystack") == 0)
-        return kt_fail(err, KT_E_USAGE, "%s: index %s (%s) cannot hold encrypted values of %s; drop it first",
-                       ns->ns->name, index->name, kind, rule->path);
-    if (index->ttl)
-        return needs_accept(live, ns, rule->path, index->name,
-                            "documents expire no longer by an encrypted date", err);
-    if (index->unique && random)
-        return needs_accept(live, ns, rule->path, index->name,
-                            "random encryption makes every value unique, so it keeps no duplicate out", err);
-    if (live->job->command != &kt_command_encrypt)
-        return KT_OK;
-    if (random)
-        kt_job_warn(live->job, "%s: index %s: random values of %s can't be searched; drop it", ns->ns->name,
-                    index->name, rule->path);
-    else
-        kt_job_warn(live->job, "%s: index %s%s ranges, sorting and case-insensitive matches of %s end",
-                    ns->ns->name, index->name, index->unique ? " (unique): still unique;" : ":", rule->path);
+    const struct place *place = context;
+    const char *ns = place->ns->ns->name;
+    if (loss == KT_INDEX_BREAKS)
+        return kt_fail(err, KT_E_USAGE, "%s: index %s: %s; drop it first", ns, index, what);
+    if (loss == KT_INDEX_USELESS && !accepted(place->live, rule->path))
+        return kt_fail(err, KT_E_USAGE, "%s: index %s: %s; drop it first, or accept that with --accept %s",
+                       ns, index, what, rule->path);
+    if (loss == KT_INDEX_LESS && place->live->job->command == &kt_command_encrypt)
+        kt_job_warn(place->live->job, "%s: index %s: %s", ns, index, what);
     return KT_OK;
-}
-
-/* Field names of a partial filter, at any depth of its operators. */
-static bool filter_touches(const bson_t *filter, const char *path, int depth)
-{
-    bson_iter_t iter;
-    if (depth > 20 || !bson_iter_init(&iter, filter))
-        return false;
-    while (bson_iter_next(&iter)) {
-        uint32_t nbytes;
-        const uint8_t *data;
-        bson_t inner;
-        const char *key = bson_iter_key(&iter);
-        if (*key != '$' && touches(path, key))
-            return true;
-        if (*key != '$' || !(BSON_ITER_HOLDS_ARRAY(&iter) || BSON_ITER_HOLDS_DOCUMENT(&iter)))
-            continue;
-        if (BSON_ITER_HOLDS_ARRAY(&iter))
-            bson_iter_array(&iter, &nbytes, &data);
-        else
-            bson_iter_document(&iter, &nbytes, &data);
-        bson_iter_t items;
-        if (!bson_init_static(&inner, data, nbytes) || !bson_iter_init(&items, &inner))
-            continue;
-        while (bson_iter_next(&items)) {
-            bson_t item;
-            if (!BSON_ITER_HOLDS_DOCUMENT(&items))
-                continue;
-            bson_iter_document(&items, &nbytes, &data);
-            if (bson_init_static(&item, data, nbytes) && filter_touches(&item, path, depth + 1))
-                return true;
-        }
-    }
-    return false;
-}
-
-static enum kt_status check_index(struct kt_live *live, const struct kt_live_ns *ns,
-                                  const struct kt_rule *rule, const struct index *index, struct kt_error *err)
-{
-    bson_iter_t field;
-    enum kt_status status = KT_OK;
-    if (index->has_partial && filter_touches(&index->partial, rule->path, 0))
-        status = needs_accept(live, ns, rule->path, index->name,
-                              "its partial filter compares values that will be encrypted", err);
-    if (status == KT_OK && index->has_weights && bson_iter_init(&field, &index->weights)) {
-        while (status == KT_OK && bson_iter_next(&field)) {
-            if (touches(rule->path, bson_iter_key(&field)) || strcmp(bson_iter_key(&field), "$**") == 0)
-                status = needs_accept(live, ns, rule->path, index->name,
-                                      "text search finds no encrypted words", err);
-        }
-    }
-    if (!bson_iter_init(&field, &index->key))
-        return status;
-    while (status == KT_OK && bson_iter_next(&field)) {
-        if (touches(rule->path, bson_iter_key(&field)))
-            status = check_indexed_field(live, ns, rule, index, &field, err);
-    }
-    return status;
 }
 
 static enum kt_status check_indexes(struct kt_live *live, const struct kt_live_ns *ns,
                                     const struct kt_rule *rule, struct kt_error *err)
 {
-    bson_iter_t list;
-    enum kt_status status = KT_OK;
-    if (!bson_iter_init(&list, &ns->facts.indexes))
-        return KT_OK;
-    while (status == KT_OK && bson_iter_next(&list)) {
-        uint32_t nbytes;
-        const uint8_t *data;
-        bson_t doc;
-        struct index index;
-        if (!BSON_ITER_HOLDS_DOCUMENT(&list))
-            continue;
-        bson_iter_document(&list, &nbytes, &data);
-        if (bson_init_static(&doc, data, nbytes) && read_index(&doc, &index))
-            status = check_index(live, ns, rule, &index, err);
-    }
-    return status;
+    struct place place = {live, ns};
+    return kt_indexes_search(&ns->facts.indexes, rule, index_found, &place, err);
 }
 
 enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
@@ -285,7 +153,7 @@ static enum kt_status create_target(struct kt_live *live, const struct kt_live_n
     bson_t command = BSON_INITIALIZER, reply, collation;
     int code = 0;
     BSON_APPEND_UTF8(&command, "create", ns->coll);
-    if (document_at(&ns->facts.options, "collation", &collation))
+    if (kt_document_at(&ns->facts.options, "collation", &collation))
         BSON_APPEND_DOCUMENT(&command, "collation", &collation);
     enum kt_status status = kt_mongo_write(live->target, ns->to_db, &command, &reply, &code, err);
     bson_destroy(&reply);

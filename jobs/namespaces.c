@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/latch.h"
+#include "jobs/oplog.h"
 
 bool kt_ns_matches(const char *pattern, const char *ns)
 {
@@ -61,7 +62,7 @@ static const char *lone_name(const struct kt_job *job)
     if (told_name(job))
         return told_name(job);
     if (!job->schemas)
-        return kt_source_name(job->source);
+        return strcmp(kt_source_name(job->source), "-") == 0 ? NULL : kt_source_name(job->source);
     return kt_schema_map_count(job->schemas) == 1 ? kt_schema_ns(kt_schema_map_at(job->schemas, 0)) : NULL;
 }
 
@@ -134,6 +135,14 @@ static enum kt_status consider(struct kt_job *job, const struct kt_entry *entry,
     return kt_job_add_namespace(job, name, schema, err);
 }
 
+/* Whether an entry holds the data of a time series of that name. */
+static bool is_buckets(const char *entry, const char *name)
+{
+    size_t db = strcspn(name, "."), middle = strlen(".system.buckets");
+    return name[db] && strncmp(entry, name, db) == 0 && strncmp(entry + db, ".system.buckets", middle) == 0 &&
+           strcmp(entry + db + middle, name + db) == 0;
+}
+
 /* An archive lists a time series under its own name; its data comes under that of its buckets. */
 static bool is_time_series(const struct kt_job *job, const char *name)
 {
@@ -142,7 +151,7 @@ static bool is_time_series(const struct kt_job *job, const char *name)
     if (dot && strncmp(dot, ".system.buckets.", 16) == 0)
         return true;
     for (uint32_t i = 0; (entry = kt_source_entry(job->source, i)); i++) {
-        if (entry->is_timeseries && strcmp(entry->ns, name) == 0)
+        if (is_buckets(entry->ns, name) || (entry->is_timeseries && strcmp(entry->ns, name) == 0))
             return true;
     }
     return false;
@@ -169,6 +178,48 @@ static void warn_of_missing(struct kt_job *job)
     }
 }
 
+static bool any_entry_matches(const struct kt_job *job, const char *pattern)
+{
+    const struct kt_entry *entry;
+    for (uint32_t i = 0; (entry = kt_source_entry(job->source, i)); i++) {
+        if (*entry->ns && kt_ns_matches(pattern, entry->ns))
+            return true;
+    }
+    return false;
+}
+
+/* A mistyped name must not end in a copy of the plaintext that looks like success. */
+static enum kt_status check_includes(struct kt_job *job, struct kt_error *err)
+{
+    const char *const *include = job->options.ns_include, *const *exclude = job->options.ns_exclude;
+    bool given = (include && *include) || (exclude && *exclude);
+    bool nothing_asked = job->schemas && kt_schema_map_count(job->schemas) == 0;
+    for (; include && *include; include++) {
+        if (!any_entry_matches(job, *include))
+            kt_job_warn(job, "%s: --ns-include %s matches nothing there", kt_source_name(job->source),
+                        *include);
+    }
+    if (!given || nothing_asked || job->namespaces_count > 0)
+        return KT_OK;
+    return kt_fail(err, KT_E_USAGE, "--ns-include and --ns-exclude leave no namespace%s of %s to work on",
+                   job->schemas ? " of the schema" : "", kt_source_name(job->source));
+}
+
+static enum kt_status check_found(struct kt_job *job, struct kt_error *err)
+{
+    const char *store = kt_source_name(job->source);
+    if (job->command == &kt_command_rewrap)
+        return job->namespaces_count > 0
+                   ? KT_OK
+                   : kt_fail(err, KT_E_USAGE, "%s holds no %s; name the key vault with --key-vault-namespace",
+                             store, job->options.key_vault_namespace);
+    enum kt_status status = check_includes(job, err);
+    if (status == KT_OK && job->command == &kt_command_verify && job->namespaces_count == 0 &&
+        kt_schema_map_count(job->schemas) > 0)
+        return kt_fail(err, KT_E_USAGE, "%s holds no namespace of the schema: nothing to verify", store);
+    return status;
+}
+
 enum kt_status kt_job_name_namespaces(struct kt_job *job, struct kt_error *err)
 {
     enum kt_status status = refuse_time_series(job, err);
@@ -177,16 +228,11 @@ enum kt_status kt_job_name_namespaces(struct kt_job *job, struct kt_error *err)
     const struct kt_entry *entry;
     for (uint32_t i = 0; status == KT_OK && (entry = kt_source_entry(job->source, i)); i++)
         status = consider(job, entry, err);
-    if (status == KT_OK && job->command == &kt_command_rewrap && job->namespaces_count == 0)
-        return kt_fail(err, KT_E_USAGE, "%s holds no %s; name the key vault with --key-vault-namespace",
-                       kt_source_name(job->source), job->options.key_vault_namespace);
-    if (status == KT_OK && job->command == &kt_command_verify && job->namespaces_count == 0 &&
-        kt_schema_map_count(job->schemas) > 0)
-        return kt_fail(err, KT_E_USAGE, "%s holds no namespace of the schema: nothing to verify",
-                       kt_source_name(job->source));
+    if (status == KT_OK)
+        status = check_found(job, err);
     if (status == KT_OK)
         warn_of_missing(job);
-    return status;
+    return status == KT_OK ? kt_oplog_check_ahead(job, err) : status;
 }
 
 static enum kt_status rule_handles(struct kt_job *job, struct kt_namespace *ns, uint32_t *handles,

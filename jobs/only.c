@@ -2,6 +2,7 @@
 #include "jobs/only.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 struct item {
     struct kt_span ns, id;
     uint8_t type;
+    atomic_bool found;
 };
 
 struct kt_only {
@@ -140,10 +142,27 @@ void kt_only_free(struct kt_only *only)
     free(only);
 }
 
-bool kt_only_has(const struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc)
+bool kt_only_has(struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc)
 {
     struct item want = {.ns = kt_span_str(ns)};
     want.type = kt_doc_id(arena, doc->at, &want.id);
-    return want.type && only->count &&
-           bsearch(&want, only->items, only->count, sizeof *only->items, compare) != NULL;
+    if (!want.type || only->count == 0)
+        return false;
+    struct item *item = bsearch(&want, only->items, only->count, sizeof *only->items, compare);
+    if (item)
+        atomic_store_explicit(&item->found, true, memory_order_relaxed);
+    return item != NULL;
+}
+
+void kt_only_count(const struct kt_only *only, size_t *listed, size_t *missed)
+{
+    *listed = *missed = 0;
+    /* verify lists a document once a value: equal items count as one. */
+    for (size_t i = 0, next; i < only->count; i = next) {
+        bool found = false;
+        for (next = i; next < only->count && compare(&only->items[i], &only->items[next]) == 0; next++)
+            found |= atomic_load_explicit(&only->items[next].found, memory_order_relaxed);
+        ++*listed;
+        *missed += !found;
+    }
 }

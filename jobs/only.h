@@ -12,7 +12,10 @@ struct kt_only;
 KT_MUST_USE enum kt_status kt_only_new(struct kt_only **only, const char *file, struct kt_error *err);
 void kt_only_free(struct kt_only *only);
 
-/* Any thread. */
-bool kt_only_has(const struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc);
+/* Any thread. What was found once counts as found. */
+bool kt_only_has(struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc);
+
+/* How many documents the list names, and how many of them kt_only_has never met. */
+void kt_only_count(const struct kt_only *only, size_t *listed, size_t *missed);
 
 #endif

@@ -9,4 +9,8 @@
  * batch->error, with the namespace and the way out. */
 KT_MUST_USE enum kt_status kt_oplog_check(const struct kt_job *job, struct kt_job_batch *batch);
 
+/* The same before anything is written, KT_E_USAGE then: of a folder, whose oplog can be read by itself. An
+ * archive's comes when it comes. */
+KT_MUST_USE enum kt_status kt_oplog_check_ahead(const struct kt_job *job, struct kt_error *err);
+
 #endif

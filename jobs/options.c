@@ -65,6 +65,17 @@ static enum kt_status check_failures(const struct kt_job_options *o, struct kt_e
     return status == KT_OK ? check_folder_of(o->failures, "--failures", err) : status;
 }
 
+/* "shop" alone matches nothing. */
+static enum kt_status check_includes(const struct kt_job_options *o, struct kt_error *err)
+{
+    for (const char *const *p = o->ns_include; p && *p; p++) {
+        if (!strpbrk(*p, ".*"))
+            return kt_fail(err, KT_E_USAGE, "--ns-include %s is no namespace: DB.COLLECTION, or %s.*", *p,
+                           *p);
+    }
+    return KT_OK;
+}
+
 /* What could else be found only after the question. */
 static enum kt_status check_live(const struct kt_job_options *o, struct kt_error *err)
 {
@@ -100,6 +111,8 @@ enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err)
                        "--key-vault is read more than once and cannot be stdin; give a file");
     if (!o->key_vault_namespace)
         o->key_vault_namespace = "encryption.__keyVault";
-    status = check_failures(o, err);
+    status = check_includes(o, err);
+    if (status == KT_OK)
+        status = check_failures(o, err);
     return status == KT_OK && live && !o->dry_run ? check_live(o, err) : status;
 }

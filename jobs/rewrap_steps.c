@@ -107,9 +107,9 @@ static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, s
     struct kt_span bytes = kt_span_of(batch->in.data + batch->docs[doc].at, batch->docs[doc].nbytes);
     if (kt_key_doc_parse(bytes, &key.key, &why) != KT_OK)
         return fail_key(batch, doc, why.message);
-    if (!kt_rewrap_matches(rewrap, &key.key))
-        return KT_OK;
     if (job->only && !kt_only_has(job->only, batch->ns->name, batch->in.data, &batch->docs[doc]))
+        return KT_OK;
+    if (!kt_rewrap_matches(rewrap, &key.key))
         return KT_OK;
     batch->counts.keys.matched++;
     key.from = kt_cmks_find(&rewrap->cmks, key.key.master_key);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "jobs/crypt.h"
+#include "jobs/file_checks.h"
 #include "jobs/live.h"
 #include "jobs/namespaces.h"
 #include "jobs/only.h"
@@ -196,7 +197,11 @@ static enum kt_status open_source(struct kt_job *job, struct kt_error *err)
     bool rewrap = job->command == &kt_command_rewrap;
     enum kt_status status =
         kt_source_open(&job->source, rewrap ? job->options.key_vault : job->options.from, NULL, err);
-    return status == KT_OK ? kt_job_name_namespaces(job, err) : status;
+    if (status == KT_OK)
+        status = kt_job_name_namespaces(job, err);
+    if (status == KT_OK)
+        kt_job_check_metadata(job);
+    return status;
 }
 
 enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)

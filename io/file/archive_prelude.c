@@ -104,8 +104,8 @@ static enum kt_status add_listed(struct kt_archive_list *list, const struct kt_f
     status = kt_metadata_parse(&metadata, kt_span_str(l->metadata), label, err);
     if (status != KT_OK)
         return status;
-    entry->no_data |= metadata.is_view;
-    free(metadata.collection);
+    kt_entry_describe(entry, &metadata);
+    kt_metadata_free(&metadata);
     return KT_OK;
 }
 

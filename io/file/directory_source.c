@@ -165,8 +165,12 @@ static enum kt_status name_entry(struct directory_source *d, struct kt_file_entr
 {
     struct kt_metadata metadata;
     bool found;
+    char *label = NULL;
+    if (asprintf(&label, "%s/%s", d->base.name, entry->file) < 0)
+        return memory_ran_out(&d->base, err);
     enum kt_status status =
-        kt_metadata_beside(&metadata, &found, d->root, entry->file, entry->file, &d->base.raw, err);
+        kt_metadata_beside(&metadata, &found, d->root, entry->file, label, &d->base.raw, err);
+    free(label);
     if (status != KT_OK)
         return status;
     const char *slash = strrchr(entry->file, '/'), *file = slash ? slash + 1 : entry->file;
@@ -174,12 +178,14 @@ static enum kt_status name_entry(struct directory_source *d, struct kt_file_entr
     entry->shown.is_oplog = !slash && !found && stem == 5 && strncmp(file, "oplog", 5) == 0;
     if (entry->shown.is_oplog)
         return KT_OK;
-    char *db = database_of(entry->file, root_name);
-    char *collection = metadata.collection ? metadata.collection : kt_percent_decode(file, stem);
+    char *db = database_of(entry->file, root_name), *decoded = kt_percent_decode(file, stem);
+    const char *collection = metadata.collection ? metadata.collection : decoded;
     entry->ns = db && collection ? kt_ns_join(db, collection) : NULL;
     entry->shown.named = KT_NAMED_BY_STORE;
+    kt_entry_describe(entry, &metadata);
+    kt_metadata_free(&metadata);
     free(db);
-    free(collection);
+    free(decoded);
     return entry->ns ? KT_OK : memory_ran_out(&d->base, err);
 }
 

@@ -44,11 +44,21 @@ void kt_entries_free(struct kt_entry_table *table)
             struct kt_file_entry *e = &table->blocks[b][i];
             free(e->file);
             free(e->ns);
+            free(e->metadata);
             free(e->db);
             free(e->collection);
         }
         free(table->blocks[b]);
     }
+}
+
+void kt_entry_describe(struct kt_file_entry *entry, struct kt_metadata *metadata)
+{
+    free(entry->metadata);
+    entry->shown.metadata = entry->metadata = metadata->json;
+    metadata->json = NULL;
+    entry->shown.is_timeseries |= metadata->is_timeseries;
+    entry->no_data |= metadata->is_view;
 }
 
 char *kt_ns_join(const char *db, const char *collection)

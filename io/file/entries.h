@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "io/file/names.h"
 #include "io/store.h"
 
 /* More namespaces than a server can hold; stops an archive made to exhaust memory. */
@@ -15,6 +16,7 @@
 struct kt_file_entry {
     struct kt_entry shown; /* first: a struct kt_entry of a file source is one of these */
     char *file, *ns;       /* owned, behind shown.file and shown.ns */
+    char *metadata;        /* owned, behind shown.metadata */
     char *db, *collection; /* an archive's own two names; NULL elsewhere */
     bool has_docs;         /* else opaque */
     bool no_data;          /* listed by an archive as a view: nothing comes for it */
@@ -34,6 +36,9 @@ void kt_entries_show(struct kt_entry_table *table);
 uint32_t kt_entries_count(const struct kt_entry_table *table);
 struct kt_file_entry *kt_entries_at(const struct kt_entry_table *table, uint32_t i);
 void kt_entries_free(struct kt_entry_table *table);
+
+/* Takes over what metadata says of an entry, but for its name. */
+void kt_entry_describe(struct kt_file_entry *entry, struct kt_metadata *metadata);
 
 /* "db.collection", malloc'ed; "" when there is no collection. NULL when memory ran out. */
 char *kt_ns_join(const char *db, const char *collection);

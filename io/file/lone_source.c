@@ -76,14 +76,16 @@ static enum kt_status name_by_place(struct kt_file_entry *entry, const char *pat
         close(dir);
     }
     if (status == KT_OK && stem > 0) {
-        char *collection = metadata.collection ? strdup(metadata.collection) : kt_percent_decode(file, stem);
+        char *decoded = kt_percent_decode(file, stem);
+        const char *collection = metadata.collection ? metadata.collection : decoded;
         entry->ns = collection ? kt_ns_join(folder, collection) : NULL;
         entry->shown.named = found ? KT_NAMED_BY_STORE : KT_NAMED_BY_FILE;
-        free(collection);
+        kt_entry_describe(entry, &metadata);
+        free(decoded);
         if (!entry->ns)
             status = kt_fail(err, KT_E_NOMEM, "%s: memory ran out", path);
     }
-    free(metadata.collection);
+    kt_metadata_free(&metadata);
     free(real);
     return status;
 }

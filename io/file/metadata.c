@@ -157,8 +157,10 @@ static bool member(struct json *j, struct kt_buf *text, bool *done)
     struct kt_span key = {text->data, text->nbytes};
     if (j->depth == 1)
         j->in_options = kt_span_equal(key, kt_span_str("options"));
-    if (j->depth == 2 && j->in_options && kt_span_equal(key, kt_span_str("viewOn")))
-        j->found->is_view = true;
+    if (j->depth == 2 && j->in_options) {
+        j->found->is_view |= kt_span_equal(key, kt_span_str("viewOn"));
+        j->found->is_timeseries |= kt_span_equal(key, kt_span_str("timeseries"));
+    }
     skip_space(j);
     *done =
         j->depth == 1 && kt_span_equal(key, kt_span_str("collectionName")) && j->p < j->end && *j->p == '"';
@@ -219,12 +221,22 @@ enum kt_status kt_metadata_parse(struct kt_metadata *metadata, struct kt_span js
     struct kt_buf text = {0};
     bool ok = walk(&j, &text);
     kt_buf_free(&text);
+    if (ok) {
+        metadata->json = strndup((const char *)json.data, json.nbytes);
+        ok = metadata->json || fail(&j, KT_E_NOMEM);
+    }
     if (ok)
         return KT_OK;
-    free(metadata->collection);
-    *metadata = (struct kt_metadata){0};
+    kt_metadata_free(metadata);
     if (j.status == KT_E_NOMEM)
         return kt_fail(err, KT_E_NOMEM, "%s: memory ran out", label);
     return kt_fail(err, KT_E_FORMAT, "%s: the metadata is no JSON at byte %zu", label,
                    (size_t)(j.p - j.start));
+}
+
+void kt_metadata_free(struct kt_metadata *metadata)
+{
+    free(metadata->collection);
+    free(metadata->json);
+    *metadata = (struct kt_metadata){0};
 }

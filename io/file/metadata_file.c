@@ -47,14 +47,14 @@ enum kt_status kt_metadata_beside(struct kt_metadata *metadata, bool *found, int
 {
     *metadata = (struct kt_metadata){0};
     *found = false;
-    size_t stem = kt_bson_stem(file);
-    char who[256];
-    snprintf(who, sizeof who, "metadata of %s", label);
-    int fd = open_beside(dir, file, stem, ".metadata.json");
+    const char *ending = ".metadata.json";
+    char who[512];
+    int fd = open_beside(dir, file, kt_bson_stem(file), ending);
     if (fd < 0 && errno == ENOENT)
-        fd = open_beside(dir, file, stem, ".metadata.json.gz");
+        fd = open_beside(dir, file, kt_bson_stem(file), ending = ".metadata.json.gz");
     if (fd < 0 && errno == ENOENT)
         return KT_OK;
+    snprintf(who, sizeof who, "%.*s%s", (int)kt_bson_stem(label), label, ending);
     if (fd < 0)
         return kt_fail(err, errno == ENOMEM ? KT_E_NOMEM : KT_E_USAGE, "%s: cannot be opened: %s", who,
                        strerror(errno));

@@ -17,13 +17,16 @@ char *kt_percent_decode(const char *name, size_t nbytes);
 
 /* What a collection's metadata says (the content of .metadata.json, and of an archive's metadata field). */
 struct kt_metadata {
-    char *collection; /* collectionName, malloc'ed; NULL when it is not given */
-    bool is_view;     /* options.viewOn is there: no data comes with it */
+    char *collection;   /* collectionName, malloc'ed; NULL when it is not given */
+    char *json;         /* all of it, malloc'ed */
+    bool is_view;       /* options.viewOn is there: no data comes with it */
+    bool is_timeseries; /* options.timeseries is there */
 };
 
 /* Any JSON object (RFC 8259) is accepted: Extended JSON is not interpreted. KT_E_FORMAT (label and offset are
  * named), KT_E_NOMEM; then nothing is left allocated. */
 KT_MUST_USE enum kt_status kt_metadata_parse(struct kt_metadata *metadata, struct kt_span json,
                                              const char *label, struct kt_error *err);
+void kt_metadata_free(struct kt_metadata *metadata);
 
 #endif

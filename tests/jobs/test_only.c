@@ -15,7 +15,7 @@ static char *file_with(const char *text)
     return name;
 }
 
-static bool has(const struct kt_only *only, const char *ns, bson_t *doc)
+static bool has(struct kt_only *only, const char *ns, bson_t *doc)
 {
     struct kt_doc where = {.nbytes = doc->len};
     bool result = kt_only_has(only, ns, bson_get_data(doc), &where);
@@ -29,6 +29,7 @@ Test(only, lists_documents_by_namespace_and_id)
         file_with("{\"ns\": \"a.b\", \"_id\": {\"$numberInt\": \"1\"}, \"path\": \"x\", \"reason\": \"r\"}\n"
                   "\n"
                   "{\"ns\": \"a.b\", \"_id\": \"two\", \"reason\": \"r\"}\n"
+                  "{\"ns\": \"a.c\", \"_id\": {\"$oid\": \"5ca4bbcea2dd94ee58162a68\"}}\n"
                   "{\"ns\": \"a.c\", \"_id\": {\"$oid\": \"5ca4bbcea2dd94ee58162a68\"}}\n");
     struct kt_only *only;
     struct kt_error err;
@@ -38,6 +39,10 @@ Test(only, lists_documents_by_namespace_and_id)
     cr_assert(has(only, "a.b", BCON_NEW("z", BCON_INT32(9), "_id", BCON_UTF8("two"))));
     cr_assert_not(has(only, "a.c", BCON_NEW("_id", BCON_UTF8("two"))));
     cr_assert_not(has(only, "a.b", BCON_NEW("z", BCON_INT32(1))));
+    size_t listed, missed;
+    kt_only_count(only, &listed, &missed);
+    cr_assert_eq(listed, 3);
+    cr_assert_eq(missed, 1, "a.c is listed twice and was never asked for");
     kt_only_free(only);
     unlink(name);
     free(name);

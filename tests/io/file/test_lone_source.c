@@ -67,7 +67,7 @@ Test(lone_source, metadata_that_is_no_json)
     struct kt_source *source;
     struct kt_error err;
     cr_assert_eq(kt_source_open(&source, kt_tmp_path("shop/c.bson"), NULL, &err), KT_E_FORMAT);
-    cr_assert(strstr(err.message, "metadata") && strstr(err.message, "c.bson"), "%s", err.message);
+    cr_assert(strstr(err.message, "shop/c.metadata.json: "), "%s", err.message);
     kt_buf_free(&docs);
 }
 

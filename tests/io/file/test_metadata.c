@@ -22,7 +22,7 @@ static void expect(const char *text, const char *collection, bool view)
     else
         cr_assert_null(m.collection);
     cr_assert_eq(m.is_view, view, "%s", text);
-    free(m.collection);
+    kt_metadata_free(&m);
 }
 
 Test(metadata, names_and_views)
@@ -134,7 +134,7 @@ Test(metadata, real_ones)
         struct kt_metadata m;
         struct kt_error err;
         cr_assert_eq(kt_metadata_parse(&m, kt_span_of(text, n), files[i], &err), KT_OK, "%s", err.message);
-        free(m.collection);
+        kt_metadata_free(&m);
         free(text);
     }
 }
