@@ -95,10 +95,11 @@ class LiveCase(Case):
     def err_text(self):
         return self.path("err.txt").read_text(errors="replace")
 
-    def until(self, what, true, seconds=60):
+    def until(self, what, true, seconds=60, process=None):
+        """process: what brings it about, so that waiting ends with it."""
         deadline = time.monotonic() + seconds
         while not true():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or (process and process.poll() is not None and not true()):
                 self.fail(f"{what}: not within {seconds} s\n{self.err_text() if self.path('err.txt').exists() else ''}")
             time.sleep(0.01)
 

@@ -1,53 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Key vaults on a server: rewrapped beside others who change it, and put back."""
-import json
 import threading
 import time
 
 import bson
 from bson.binary import Binary
-from bson.raw_bson import RawBSONDocument
 
 import pymongo
-from live import SANITIZED, LiveCase, Vault, count, rawbson, seal
+from live import SANITIZED, count, rawbson, seal
+from vaults import VaultCase
 
-
-class VaultCase(LiveCase):
-    KEYS = ()
-
-    def fill(self, number):
-        vault = Vault([f"key {i}" for i in range(number)])
-        self.vault = vault
-        self.write_config()
-        self.put(vault.docs.values())
-
-    def put(self, docs):
-        docs = [RawBSONDocument(d) for d in docs]
-        for at in range(0, len(docs), 5000):
-            self.raw_collection(self.key_vault).insert_many(docs[at:at + 5000])
-
-    def write_config(self, schema=None, **more):
-        super().write_config({"bsonType": "object"}, **more)
-        config = json.loads(self.path("config.json").read_text())
-        config["keyVault"] = config.pop("from")
-        del config["schemaMap"]
-        self.path("config.json").write_text(json.dumps(config))
-
-    def keys(self):
-        return {rawbson.fields(d)["_id"][1][5:]: d for d in self.read(self.key_vault)}
-
-    def deks(self):
-        return {key_id: self.vault.open_key(doc) for key_id, doc in self.keys().items()}
-
-    def providers(self):
-        return {d["masterKey"]["provider"] for d in self.key_vault.find({})}
-
-    def expected(self):
-        return {self.vault.ids[name]: dek for name, dek in self.vault.deks.items()}
-
-    def backup(self):
-        (name,) = [p for p in self.folder.iterdir() if p.name.startswith("rewrap-")]
-        return name
 
 class Rewrap(VaultCase):
     def test_every_key_moves_and_opens_to_the_same(self):
@@ -268,4 +230,3 @@ class Restore(VaultCase):
         done = self.restore("cut.bson")
         self.assertIn("cut off", done.text)
         self.assertEqual(49, sum(before[i] == d for i, d in self.keys().items()))
-
