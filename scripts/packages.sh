@@ -8,7 +8,7 @@ build="build-essential cmake ninja-build pkg-config libssl-dev zlib1g-dev libzst
        libmongoc-dev libcurl4-openssl-dev"
 # libcurl4 and the like: what the mongod of tests/mongod-requirements.txt links against; a|b: whichever exists
 tests="git libcriterion-dev libmongocrypt-dev clang clang-format libomp-dev valgrind libipsec-mb-dev python3 python3-venv
-       python3-pykmip haproxy openssl zstd gzip tmux ca-certificates libcurl4t64|libcurl4 libssl3t64|libssl3 liblzma5"
+       python3-pykmip haproxy slurm-wlm munge openssl zstd gzip tmux ca-certificates libcurl4t64|libcurl4 libssl3t64|libssl3 liblzma5"
 
 installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
