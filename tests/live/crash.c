@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded into the program under test: kills it, as kill -9 would, before or after the N-th call of one
- * kind. KEYTURN_CRASH=WHAT:WHEN:N with WHAT read, write, commit or fsync and WHEN before or after. */
+ * kind. KEYTURN_CRASH=WHAT:WHEN:N with WHAT read, write, commit or fsync and WHEN before or after.
+ * KEYTURN_CRASH_COUNTS=FILE: how many calls of each kind there were. The guard, a fork, is not concerned. */
 #include <dlfcn.h>
 #include <mongoc/mongoc.h>
 #include <signal.h>
@@ -11,14 +12,34 @@
 #include <unistd.h>
 
 static atomic_int reads, writes, commits, fsyncs;
+static pid_t job;
+
+__attribute__((constructor)) static void begin(void)
+{
+    const char *first = getenv("KEYTURN_CRASH_JOB");
+    char number[16];
+    job = first ? (pid_t)strtol(first, NULL, 10) : getpid();
+    snprintf(number, sizeof number, "%d", (int)job);
+    setenv("KEYTURN_CRASH_JOB", number, 1);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    const char *name = getenv("KEYTURN_CRASH_COUNTS");
+    FILE *file = name && getpid() == job ? fopen(name, "w") : NULL;
+    if (!file)
+        return;
+    fprintf(file, "{\"read\": %d, \"write\": %d, \"commit\": %d, \"fsync\": %d}\n", reads, writes, commits, fsyncs);
+    fclose(file);
+}
 
 static void crash(const char *what, const char *when, int n)
 {
     char here[64];
     const char *wanted = getenv("KEYTURN_CRASH");
     snprintf(here, sizeof here, "%s:%s:%d", what, when, n);
-    if (wanted && strcmp(wanted, here) == 0)
-        kill(getpid(), SIGKILL);
+    if (wanted && strcmp(wanted, here) == 0 && getpid() == job)
+        kill(job, SIGKILL);
 }
 
 #define AROUND(what, counter, call)                                                                          \

@@ -79,9 +79,12 @@ class LiveCase(Case):
         return self.keyturn(*self.args(command, *more), **options)
 
     def start(self, command, *more, env=None):
+        return self.spawn(*self.args(command, *more), env=env)
+
+    def spawn(self, *args, env=None):
         """Starts the program; its words go to err.txt."""
         with open(self.path("err.txt"), "ab") as err:
-            process = subprocess.Popen([PROGRAM, *self.args(command, *more)], cwd=self.folder, stdin=subprocess.DEVNULL,
+            process = subprocess.Popen([PROGRAM, *args], cwd=self.folder, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=err, env={**os.environ, **(env or {})})
         self.addCleanup(self.end, process)
         return process

@@ -46,7 +46,7 @@ class Array(LiveCase):
             {"_id.is": "range", "_id.n": {"$mod": [2, part]}}))
 
     def test_a_worker_is_killed_and_its_task_requeued(self):
-        job = self.submit(DOCUMENTS // 4)
+        job = self.submit(DOCUMENTS // 2)
         self.until("both are at work", lambda: self.at_work(0) and self.at_work(1))
         os.kill(self.lease(0)["pid"], signal.SIGKILL)
         self.wait_for(job, 0, "FAILED")
