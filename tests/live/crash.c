@@ -29,7 +29,8 @@ __attribute__((destructor)) static void end(void)
     FILE *file = name && getpid() == job ? fopen(name, "w") : NULL;
     if (!file)
         return;
-    fprintf(file, "{\"read\": %d, \"write\": %d, \"commit\": %d, \"fsync\": %d}\n", reads, writes, commits, fsyncs);
+    fprintf(file, "{\"read\": %d, \"write\": %d, \"commit\": %d, \"fsync\": %d}\n", reads, writes, commits,
+            fsyncs);
     fclose(file);
 }
 

@@ -6,11 +6,11 @@ import json
 from bson.raw_bson import RawBSONDocument
 
 import pymongo
-from live import LONG, LiveCase, count, plain_docs
+from live import LONG, LiveCase, count, heavy, plain_docs
 from servers import Alone, OnThree
 from vaults import VaultCase
 
-DOCUMENTS = count(1200, 100000, 600)
+DOCUMENTS = count(800, 100000, 400)
 KEYS = count(1200, 20000, 600)
 MANY = count(3, 30)  # connections that break: each makes the driver wait for a heartbeat
 
@@ -45,7 +45,7 @@ class Documents(FailPoints):
         return self.docs.count_documents({"b": {"$type": "binData"}})
 
     def start_slowly(self):
-        process = self.start("encrypt", "--max-docs-per-second", max(DOCUMENTS, 1500), "--report", "report.json")
+        process = self.start("encrypt", "--max-docs-per-second", max(DOCUMENTS, 1000), "--report", "report.json")
         self.until("a lane is at work", lambda: self.done() > 0, process=process)
         return process
 
@@ -104,6 +104,7 @@ class Documents(FailPoints):
         self.compare(done.report)
 
 
+@heavy
 class Keys(FailPoints, VaultCase):
     """A rewrap has no pace, so the fail points are set before; nothing but lanes updates and commits there."""
 
