@@ -34,7 +34,8 @@ struct kt_job_batch {
     struct kt_piece piece;
     struct kt_namespace *ns; /* what to do; NULL: pass through */
     const struct kt_entry *entry;
-    bson_t position; /* of the source behind this piece */
+    bson_t position;        /* of the source behind this piece */
+    uint64_t source_nbytes; /* of the input, read so far */
 
     struct kt_region in, out, opened;
     struct kt_span result; /* what the sink gets: in, or out */

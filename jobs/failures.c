@@ -75,6 +75,19 @@ enum kt_status kt_failures_check(const struct kt_failures *failures, const char 
     return status;
 }
 
+char *kt_failures_left_over(const struct kt_failures *failures, const char *ns)
+{
+    struct stat st;
+    char *name = name_for(failures, ns);
+    bool there = name && stat(name, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+    for (size_t i = 0; there && i < failures->count; i++)
+        there = strcmp(failures->files[i].name, name) != 0;
+    if (there)
+        return name;
+    free(name);
+    return NULL;
+}
+
 /* Only a file has a length to go back to. */
 static enum kt_status cut_back(const struct kt_failures_file *file, struct kt_error *err)
 {

@@ -33,6 +33,10 @@ void kt_doc_id_text(const uint8_t *arena, const struct kt_doc *doc, char *out, s
 KT_MUST_USE enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns,
                                              const char *only, struct kt_error *err);
 
+/* The name, malloc'ed, of a list of this namespace that lies there and that this job has not begun; NULL:
+ * there is none. */
+char *kt_failures_left_over(const struct kt_failures *failures, const char *ns);
+
 /* Appends a batch's lines to the namespace's file, which is created at the first line. KT_OK, KT_E_IO. */
 KT_MUST_USE enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, struct kt_span lines,
                                            struct kt_error *err);

@@ -45,16 +45,19 @@ static enum kt_status check_list(const bson_iter_t *at, struct kt_error *err, in
     bson_iter_t list, item;
     if (!BSON_ITER_HOLDS_ARRAY(at) || !bson_iter_recurse(at, &list))
         return kt_fail(err, KT_E_USAGE, "--filter: %s needs an array of documents", bson_iter_key(at));
+    bool some = false;
     while (bson_iter_next(&list)) {
         if (!BSON_ITER_HOLDS_DOCUMENT(&list) || !bson_iter_recurse(&list, &item))
             return kt_fail(err, KT_E_USAGE, "--filter: %s needs an array of documents", bson_iter_key(at));
+        some = true;
         while (bson_iter_next(&item)) {
             enum kt_status status = check(&item, err, depth + 1);
             if (status != KT_OK)
                 return status;
         }
     }
-    return KT_OK;
+    return some ? KT_OK
+                : kt_fail(err, KT_E_USAGE, "--filter: %s needs a document at least", bson_iter_key(at));
 }
 
 static enum kt_status check(const bson_iter_t *at, struct kt_error *err, int depth)

@@ -84,9 +84,9 @@ enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch
     log_failures(job, &batch->failures);
     job->failed += batch->counts.ns.failed + batch->counts.keys.failed;
     if (job->options.has_max_failures && job->failed > job->options.max_failures)
-        return kt_fail(err, KT_E_LIMIT, "%llu %s failed, more than --max-failures %llu allows",
+        return kt_fail(err, KT_E_LIMIT, "%llu %s%s failed, more than --max-failures %llu allows",
                        (unsigned long long)job->failed,
-                       job->command == &kt_command_rewrap ? "DEKs" : "documents",
+                       job->command == &kt_command_rewrap ? "DEK" : "document", job->failed == 1 ? "" : "s",
                        (unsigned long long)job->options.max_failures);
     return KT_OK;
 }
@@ -242,14 +242,31 @@ static void warn_of_unmet(struct kt_job *job)
                     listed);
 }
 
+/* An old list beside an output without failures misleads; it may still be wanted for something else. */
+static void warn_of_old_lists(struct kt_job *job)
+{
+    if (job->options.dry_run || (!job->command->writes && !job->failures.named))
+        return;
+    for (size_t i = 0; i < job->namespaces_count; i++) {
+        char *name = kt_failures_left_over(&job->failures, job->namespaces[i].name);
+        if (name)
+            kt_job_warn(job, "%s is of an earlier run: this one had nothing to list there", name);
+        free(name);
+        if (job->failures.named)
+            return;
+    }
+}
+
 enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
 {
     job->started_ns = kt_clock_ns() - job->opened_ns;
     enum kt_status status = job->live ? kt_live_run(job, err) : kt_team_run(&job->team, err);
     if (status == KT_OK)
         status = kt_failures_finish(&job->failures, err);
-    if (status == KT_OK)
+    if (status == KT_OK) {
         warn_of_unmet(job);
+        warn_of_old_lists(job);
+    }
     bool withheld = status == KT_OK && job->options.all_or_nothing && job->failed > 0;
     if (withheld && job->sink) {
         kt_sink_close(job->sink, true);

@@ -72,9 +72,8 @@ static void read_piece(struct kt_team *team, struct kt_job_batch *batch)
     }
     if (team->sink)
         batch->status = kt_source_save(team->source, &batch->position);
-    uint64_t done, total;
-    kt_source_progress(team->source, &done, &total);
-    atomic_store(&team->nbytes_done, done);
+    uint64_t total;
+    kt_source_progress(team->source, &batch->source_nbytes, &total);
     atomic_store(&team->nbytes_total, total);
 }
 
@@ -157,6 +156,7 @@ static enum kt_status write_batch(struct writer *w, struct kt_job_batch *batch, 
     atomic_fetch_add(&team->documents, batch->counts.ns.documents + batch->counts.keys.read);
     atomic_fetch_add(&team->values, batch->counts.ns.values + batch->counts.keys.rewrapped);
     atomic_fetch_add(&team->failed, batch->counts.ns.failed + batch->counts.keys.failed);
+    atomic_store(&team->nbytes_done, batch->source_nbytes);
     bson_destroy(&w->position);
     bson_copy_to(&batch->position, &w->position);
     w->unsaved = true;

@@ -130,6 +130,9 @@ static enum kt_status unknown_key(const struct config *config, const char *key)
 {
     char camel[64];
     const struct kt_option *near = kt_option_nearest(key, 0, true);
+    if (strcmp(key, "config") == 0)
+        return kt_fail(config->err, KT_E_CONFIG, "%s: a configuration file cannot name another (\"config\")",
+                       config->file);
     if (!near)
         return kt_fail(config->err, KT_E_CONFIG,
                        "%s: unknown key \"%.60s\"; keys are the options in camelCase", config->file, key);

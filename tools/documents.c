@@ -11,6 +11,27 @@
 #include "common/secmem.h"
 #include "tools/wiping.h"
 
+/* Where a whole number stands that 64 bits cannot hold, which libbson would wrap; NULL: nowhere. */
+static const char *too_large_number(const char *text)
+{
+    bool quoted = false;
+    for (const char *p = text; *p; p++) {
+        if (*p == '"')
+            quoted = !quoted;
+        else if (quoted && *p == '\\' && p[1])
+            p++;
+        if (quoted || *p < '0' || *p > '9')
+            continue;
+        size_t n = strspn(p, "0123456789");
+        errno = 0;
+        strtoll(p > text && p[-1] == '-' ? p - 1 : p, NULL, 10);
+        if (errno == ERANGE && !strchr(".eE", p[n]))
+            return p;
+        p += strspn(p, "0123456789+-.eE") - 1;
+    }
+    return NULL;
+}
+
 /* libbson's parser quotes what it did not understand, which may be a secret: only the place is told. */
 static enum kt_status parse_json(const char *name, const char *text, size_t nbytes, bson_t **bson,
                                  struct kt_error *err)
@@ -23,6 +44,10 @@ static enum kt_status parse_json(const char *name, const char *text, size_t nbyt
         return kt_fail(err, KT_E_CONFIG, "%s holds a NUL byte, so it is no JSON", name);
     if (text[blank] != '{')
         return kt_fail(err, KT_E_CONFIG, "%s is no JSON object: it does not start with {", name);
+    const char *number = too_large_number(text);
+    if (number)
+        return kt_fail(err, KT_E_CONFIG, "%s: the whole number at its byte %zu does not fit into 64 bits",
+                       name, (size_t)(number - text));
     *bson = bson_new_from_json((const uint8_t *)text, (ssize_t)nbytes, &why);
     if (*bson)
         return KT_OK;

@@ -63,7 +63,7 @@ static const struct kt_option options[] = {
     {"master-key", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP | KT_CMD_BENCH, 0,
      "the new CMK, as the drivers' masterKey document; needs --provider", AT(master_key)},
     {"filter", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP, 0,
-     "rewrap only the key documents that match this query (equality and $in)", AT(filter)},
+     "rewrap only the key documents that match this query ($eq, $ne, $in, $exists, $and, $or)", AT(filter)},
     {"older-than", "AGE", KT_OPTION_AGE, KT_CMD_REWRAP | KT_CMD_STATUS, 0,
      "rewrap only DEKs last wrapped longer ago than this: 90d, 12h (s m h d w); status: they are findings",
      AT(older_than_ms)},

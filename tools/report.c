@@ -71,12 +71,17 @@ enum kt_status kt_report_open(struct kt_report *report, const char *file, struct
     return open_draft(report, err);
 }
 
-static void write_paths(struct kt_json *json, const struct kt_ns_counts *ns)
+static void write_paths(struct kt_json *json, const struct kt_ns_counts *ns, enum kt_job_kind kind)
 {
     kt_json_begin(json, "paths", '{');
     for (size_t i = 0; i < ns->paths_count; i++) {
         const struct kt_path_counts *path = &ns->paths[i];
         kt_json_begin(json, path->path, '{');
+        if (kind != KT_JOB_VERIFY) {
+            kt_json_count(json, "values", path->authentic);
+            kt_json_end(json, '{');
+            continue;
+        }
         kt_json_count(json, "authentic", path->authentic);
         kt_json_count(json, "plaintext", path->plaintext);
         kt_json_count(json, "wrongKey", path->wrong_key);
@@ -89,7 +94,7 @@ static void write_paths(struct kt_json *json, const struct kt_ns_counts *ns)
     kt_json_end(json, '{');
 }
 
-static void write_namespaces(struct kt_json *json, const struct kt_job_result *result)
+static void write_namespaces(struct kt_json *json, const struct kt_job_result *result, enum kt_job_kind kind)
 {
     kt_json_begin(json, "namespaces", '{');
     for (size_t i = 0; i < result->namespaces_count; i++) {
@@ -106,7 +111,7 @@ static void write_namespaces(struct kt_json *json, const struct kt_job_result *r
         kt_json_count(json, "bytesIn", ns->nbytes_in);
         kt_json_count(json, "bytesOut", ns->nbytes_out);
         kt_json_count(json, "largestDocument", ns->largest_nbytes_out);
-        write_paths(json, ns);
+        write_paths(json, ns, kind);
         kt_json_end(json, '{');
     }
     kt_json_end(json, '{');
@@ -161,7 +166,7 @@ static void write_result(struct kt_json *json, const struct kt_job_options *opti
         kt_json_bool(json, "withheld", result->withheld);
         write_keys(json, &result->keys);
     } else
-        write_namespaces(json, result);
+        write_namespaces(json, result, options->kind);
     if (result->has_kms)
         kt_report_kms(json, &result->kms);
 }

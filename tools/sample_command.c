@@ -7,6 +7,7 @@
 #include "tools/commands.h"
 #include "tools/format.h"
 #include "tools/option_table.h"
+#include "tools/server.h"
 #include "tools/session.h"
 
 static bool given(const struct kt_settings *settings, const char *name)
@@ -48,6 +49,14 @@ static void print_sample(const struct kt_sample_options *options, const struct k
     }
 }
 
+static enum kt_status write_sample(const struct kt_sample_options *options, struct kt_sample_result *result,
+                                   struct kt_error *err)
+{
+    if (strcmp(options->to, "-") == 0 || kt_store_is_server(options->to))
+        return kt_fail(err, KT_E_USAGE, "--to: a sample is several files; name a new folder for them");
+    return kt_sample_write(options, result, err);
+}
+
 int kt_sample_command(const struct kt_cli_command *command, int argc, char **argv)
 {
     struct kt_session session;
@@ -57,7 +66,7 @@ int kt_sample_command(const struct kt_cli_command *command, int argc, char **arg
     if (!kt_session_begin(&session, command, argc, argv, &exit))
         goto done;
     struct kt_sample_options options = sample_options(&session.settings, &session.screen.log);
-    enum kt_status status = kt_sample_write(&options, &result, &err);
+    enum kt_status status = write_sample(&options, &result, &err);
     if (status == KT_OK) {
         print_sample(&options, &result);
         kt_screen_advice(&session.screen,

@@ -63,7 +63,8 @@ struct kt_job_options {
     const struct kt_log *log;
 };
 
-/* What verify finds at one path of the schema; encrypt and decrypt count in the same places. */
+/* What verify finds at one path of the schema. encrypt and decrypt count what they sealed and opened, as
+ * authentic. */
 struct kt_path_counts {
     const char *path;
     uint64_t authentic, plaintext, wrong_key, wrong_algorithm, wrong_type, unauthentic, no_key;
@@ -140,7 +141,7 @@ struct kt_job_result {
 /* For the progress line; totals are 0 when unknown. */
 struct kt_job_progress {
     uint64_t documents, values, failed;
-    uint64_t nbytes_done, nbytes_total; /* of the input as it lies */
+    uint64_t nbytes_done, nbytes_total; /* of the input as it lies; done: what is written of it */
     double seconds;
     uint64_t throttled;      /* by the KMS */
     uint32_t in_flight;      /* requests to the KMS */

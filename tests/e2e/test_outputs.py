@@ -77,6 +77,18 @@ class Lists(Outputs):
             *self.options, "--from", "dump", "--to", "out", "--report", "dump/report.json", says="--report"
         )
 
+    def test_a_list_of_an_earlier_run_is_told(self):
+        self.keyturn("encrypt", *self.here, "--to", "out", exit=1)
+        self.path("in.bson").write_bytes(self.good)
+        done = self.keyturn("encrypt", *self.here, "--to", "out2")
+        self.assertIn(f"{LIST} is of an earlier run", done.text)
+        self.assertTrue(self.path(LIST).exists())
+        self.assertNotIn("earlier run", self.keyturn("verify", *self.here, exit=5).text)
+
+    def test_one_document_is_no_documents(self):
+        done = self.keyturn("encrypt", *self.here, "--to", "out", "--max-failures", 0, exit=3)
+        self.assertIn("1 document failed", done.text)
+
     def test_devices_and_pipes_take_a_list(self):
         self.keyturn("encrypt", *self.here, "--to", "out", "--failures", "/dev/null", exit=1)
         done = self.keyturn("encrypt", *self.here, "--to", "out2", "--failures", "/dev/full", exit=4)
@@ -101,6 +113,11 @@ class Resumed(Outputs):
         self.job = [*self.keys, "--schema-map", "two.json", "--from", "dump", "--to", "out", "--failures"]
         self.keyturn("encrypt", *self.job, "list", "--max-failures", 1, exit=3)
         self.assertTrue(self.path("out.part").exists())
+
+    def test_the_share_is_of_what_is_written(self):
+        self.path("dump/shop/c.bson").write_bytes(self.raw)
+        done = self.keyturn("encrypt", *self.job[:-3], "--to", "out2", "--max-failures", 1, exit=3)
+        self.assertIn("stopped at 102 documents (66%)", done.text)
 
     def test_the_same_command_goes_on(self):
         self.keyturn("encrypt", *self.job, "list", exit=1)

@@ -79,7 +79,8 @@ Test(filter, logic)
 
 Test(filter, what_is_not_understood_is_refused_by_name)
 {
-    static const char *const bad[] = {"{\"a\": {\"$gt\": 1}}", "{\"$nor\": []}", "{\"$or\": {\"a\": 1}}",
+    static const char *const bad[] = {"{\"a\": {\"$gt\": 1}}", "{\"$nor\": []}",
+                                      "{\"$or\": {\"a\": 1}}", "{\"$or\": []}",
                                       "{\"a\": {\"$in\": 1}}", "{\"$and\": [{\"a\": {\"$mod\": [2, 0]}}]}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct kt_filter *filter;

@@ -25,6 +25,24 @@ Test(documents, extended_json)
     bson_destroy(bson);
 }
 
+Test(documents, numbers_beyond_64_bits_are_refused)
+{
+    static const char *const bad[] = {"{\"a\": 99999999999999999999}", "{\"a\": [1, -9223372036854775809]}"};
+    static const char *const good[] = {
+        "{\"a\": 9223372036854775807, \"b\": -9223372036854775808}",
+        "{\"a\": 99999999999999999999.5, \"b\": 1e30, \"c\": 123456789012345678901e2}",
+        "{\"a\": \"99999999999999999999\", \"\\\"99999999999999999999\": 1}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert(eq(int, load_text(bad[i]), KT_E_CONFIG), "%s", bad[i]);
+        cr_assert(strstr(err.message, "64 bits") != NULL, "%s", err.message);
+        cr_assert(strstr(err.message, "999") == NULL && strstr(err.message, "809") == NULL);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        cr_assert(eq(int, load_text(good[i]), KT_OK), "%s", good[i]);
+        bson_destroy(bson);
+    }
+}
+
 Test(documents, nothing_given_is_nothing)
 {
     struct kt_document_source source = {0};

@@ -77,6 +77,40 @@ static bson_t *in_namespaces(const bson_t *doc, const char *ns)
     return NULL;
 }
 
+Test(report, what_was_done_at_each_path)
+{
+    const struct kt_path_counts path = {.path = "email", .authentic = 7};
+    const struct kt_ns_counts ns = {.ns = "shop.customers", .values = 7, .paths = &path, .paths_count = 1};
+    const struct kt_job_options options = {.kind = KT_JOB_ENCRYPT};
+    const struct kt_job_result result = {.namespaces = &ns, .namespaces_count = 1};
+    const struct kt_error none = {.status = KT_OK};
+    cr_assert(eq(int, kt_report_open(&report, file, &err), KT_OK));
+    cr_assert(eq(int, kt_report_write(&report, "encrypt", 0, &options, &result, &none, &err), KT_OK));
+    bson_t *doc = parsed(), *counts = in_namespaces(doc, "shop.customers");
+    cr_assert(eq(i64, number(counts, "paths.email.values"), 7));
+    cr_assert_not(bson_has_field(counts, "paths.email.plaintext"), "only verify looks for that");
+    bson_destroy(counts);
+    bson_destroy(doc);
+}
+
+/* The job makes a file of the report's name after the report was opened. */
+Test(report, a_file_that_came_up_meanwhile_is_not_replaced)
+{
+    const struct kt_job_options options = {.kind = KT_JOB_ENCRYPT};
+    const struct kt_error none = {.status = KT_OK};
+    cr_assert(eq(int, kt_report_open(&report, file, &err), KT_OK));
+    FILE *out = fopen(file, "w");
+    fputs("the output", out);
+    fclose(out);
+    cr_assert(eq(int, kt_report_write(&report, "encrypt", 0, &options, NULL, &none, &err), KT_E_EXISTS));
+    size_t nbytes;
+    uint8_t *text = kt_read_file(file, &nbytes);
+    cr_assert(eq(sz, nbytes, strlen("the output")));
+    free(text);
+    kt_report_close(&report);
+    cr_assert(eq(sz, files_in_folder(), 1), "no draft is left");
+}
+
 Test(report, names_of_the_figures)
 {
     const struct kt_path_counts path = {"email", 1, 2, 3, 4, 5, 6, 7};

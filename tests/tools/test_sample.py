@@ -97,6 +97,8 @@ class Sample(ProgramTest):
 
     def test_a_missing_parent_folder(self):
         self.assert_refused(self.keyturn("sample", "--to", "no/such/demo"), "No such file or directory")
+        for name in ("-", "mongodb://user@host/db"):
+            self.assert_refused(self.keyturn("sample", "--to", name), "name a new folder")
 
     def test_a_part_of_a_killed_run_is_replaced(self):
         os.makedirs(self.path("demo.part/dump"))
