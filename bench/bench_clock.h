@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Core cycles, which the time stamp counter does not count, and what the vector units do in one. */
+/* Time, and core cycles, which the time stamp counter does not count. */
 #ifndef KT_BENCH_CLOCK_H
 #define KT_BENCH_CLOCK_H
 
@@ -10,18 +10,9 @@ uint64_t bench_now_ns(void);
 /* The calling thread's own time: what else runs on the machine does not count. */
 uint64_t bench_cpu_ns(void);
 
-/* Core cycles per nanosecond right now, from a chain of additions of one cycle each (20 us). */
+/* Core cycles per nanosecond right now, from a chain of operations that take a cycle each (30 us). 0 where
+ * cycles cannot be told: on other architectures, and where a chain of rotations and one of multiplications,
+ * which take three cycles each, disagree, so that one of them is not what it is taken for. Threads: one. */
 double bench_ghz(void);
-
-/* Vector additions, rotations and AES rounds per cycle at 512 bits; 0 where the CPU lacks AVX-512 with VAES.
- */
-struct bench_rates {
-    double add, rotate, aes;
-};
-struct bench_rates bench_rates(void);
-
-/* L1: the cycles that the operations of SHA-512 (2,072 a compression, 864 of them shifts and rotations, eight
- * messages in a vector) and of AES-256 (14 rounds, four blocks in a vector) take when no port ever waits. */
-double bench_limit(struct bench_rates rates, double hash_blocks, double aes_blocks);
 
 #endif

@@ -23,9 +23,8 @@ const char *bench_op_name(enum bench_op op);
 
 /* sizes that are no single number */
 #define BENCH_MIX_8_100 (-1) /* 8 to 100 bytes, each as likely */
-#define BENCH_MIX_REAL                                                                                       \
-    (-2) /* names, addresses, dates, accounts, e-mail addresses of a customer collection                     \
-          */
+/* names, addresses, dates, accounts, e-mail addresses of a customer collection */
+#define BENCH_MIX_REAL (-2)
 
 struct bench_load {
     enum bench_op op;
@@ -34,8 +33,8 @@ struct bench_load {
     uint64_t plain_nbytes;
     uint8_t *in, *out;
     size_t in_nbytes, out_nbytes;
-    struct kt_msg
-        *msgs; /* as for kt_seal or kt_open; REWRAP: as for opening, out has room for 160 bytes each */
+    struct kt_msg *msgs; /* as for kt_seal or kt_open; REWRAP: as for opening, `out` has room for 160 each */
+    uint32_t *lengths;   /* of the plaintexts */
     uint8_t (*deks)[KT_DEK_NBYTES];
     size_t keys_count;
     uint8_t *expected; /* out as OpenSSL makes it; NULL for random IVs */
@@ -46,8 +45,7 @@ struct bench_load {
 /* The UUID of the key with this index, as AADs carry it. */
 void bench_key_uuid(uint32_t key, uint8_t uuid[16]);
 
-/* Random bytes, from the seed. keys: how many DEKs the messages share. NULL when memory runs out.
- */
+/* Random bytes, from the seed. keys: how many DEKs the messages share. NULL when memory runs out. */
 struct bench_load *bench_load_new(enum bench_op op, int size, size_t count, size_t keys, uint64_t seed);
 void bench_load_free(struct bench_load *load);
 

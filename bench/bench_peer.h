@@ -7,8 +7,10 @@
 
 struct bench_peer {
     const char *name;
-    unsigned ops; /* bits 1 << enum bench_op that it can do */
-    int max_size; /* 0: any; mixes count as 100 */
+    bool own;                /* a backend of keyturn */
+    const char *cpu_disable; /* own: features that count as absent */
+    unsigned ops;            /* bits 1 << enum bench_op that it can do */
+    int max_size;            /* 0: any; mixes count as 100 */
     /* Sets up for a load on the calling thread; NULL when it cannot. */
     void *(*start)(const struct bench_peer *peer, const struct bench_load *load);
     /* One pass over the load; false on any failure. */
@@ -20,8 +22,9 @@ struct bench_peer {
 
 #define BENCH_PEERS_MAX 16
 
-/* The backends of this build that this machine can use, then the peers found when this was built. */
-size_t bench_peers(struct bench_peer peers[BENCH_PEERS_MAX]);
+/* The backends of this build that open with these options (the named one, or all), then the peers found when
+ * this was built. */
+size_t bench_peers(const struct kt_engine_options *options, struct bench_peer peers[BENCH_PEERS_MAX]);
 
 extern const struct bench_peer bench_openssl;
 #ifdef KT_BENCH_IPSEC_MB

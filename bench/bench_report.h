@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "bench/bench_clock.h"
+#include "bench/bench_machine.h"
 #include "bench/bench_run.h"
 
 struct bench_row {
@@ -17,13 +17,31 @@ struct bench_row {
     struct bench_result results[BENCH_PEERS_MAX];
 };
 
-/* CPU model and flags of interest, rates, backends and why some are not usable, peers' versions. */
-void bench_print_machine(FILE *out, const struct bench_peer *peers, size_t count, struct bench_rates rates);
-void bench_print_row(FILE *out, const struct bench_row *row, const struct bench_peer *peers, size_t count);
-void bench_print_fit(FILE *out, const struct bench_row *rows, size_t rows_count,
-                     const struct bench_peer *peers, size_t count);
-/* Returns false when writing failed. */
-bool bench_write_json(FILE *out, const struct bench_row *rows, size_t rows_count,
-                      const struct bench_peer *peers, size_t count, struct bench_rates rates, uint64_t seed);
+struct bench_rows {
+    const struct bench_machine *machine;
+    const struct bench_peer *peers;
+    size_t peers_count;
+    const struct bench_row *rows;
+    size_t rows_count;
+    uint64_t seed;
+};
+
+/* "16", "8-100", "real mix", "DEK" */
+struct bench_text {
+    char s[16];
+};
+struct bench_text bench_size_text(const struct bench_row *row);
+
+/* The row with one thread that this one, with several, is compared with; NULL when there is none. */
+const struct bench_row *bench_single(const struct bench_rows *rows, const struct bench_row *row);
+
+/* The last row. */
+void bench_print_row(FILE *out, const struct bench_rows *rows);
+/* What is to be seen in several rows together. */
+void bench_print_summary(FILE *out, const struct bench_rows *rows);
+
+/* Return false when writing failed. */
+bool bench_write_json(FILE *out, const struct bench_rows *rows);
+bool bench_write_html(FILE *out, const struct bench_rows *rows);
 
 #endif

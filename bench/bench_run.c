@@ -12,8 +12,13 @@ struct worker {
     struct bench_load *load;
     pthread_barrier_t *barrier;
     void *context;
-    uint64_t passes, took_ns;
+    uint64_t passes;
+    double cpu_ns, wall_ns;
     bool good;
+};
+
+struct took {
+    double ns, wall_ns;
 };
 
 static void *work(void *p)
@@ -21,15 +26,17 @@ static void *work(void *p)
     struct worker *w = p;
     if (w->barrier)
         pthread_barrier_wait(w->barrier);
-    uint64_t from = w->barrier ? bench_now_ns() : bench_cpu_ns();
+    uint64_t wall = bench_now_ns(), cpu = bench_cpu_ns();
     for (uint64_t i = 0; i < w->passes && w->good; i++)
         w->good = w->peer->pass(w->context);
-    w->took_ns = (w->barrier ? bench_now_ns() : bench_cpu_ns()) - from;
+    w->cpu_ns = (double)(bench_cpu_ns() - cpu);
+    w->wall_ns = (double)(bench_now_ns() - wall);
     return NULL;
 }
 
-/* One trial on all threads; returns the nanoseconds of the slowest, or 0 when a pass failed. */
-static double trial(struct worker *workers, unsigned threads, uint64_t passes)
+/* One trial on all threads: the time of one, the wall time of the slowest of several; 0 when a pass failed.
+ */
+static struct took trial(struct worker *workers, unsigned threads, uint64_t passes)
 {
     pthread_barrier_t barrier;
     pthread_t ids[64];
@@ -39,21 +46,21 @@ static double trial(struct worker *workers, unsigned threads, uint64_t passes)
     }
     if (threads == 1) {
         work(&workers[0]);
-        return workers[0].good ? (double)workers[0].took_ns : 0;
+        return workers[0].good ? (struct took){workers[0].cpu_ns, workers[0].wall_ns} : (struct took){0};
     }
     pthread_barrier_init(&barrier, NULL, threads);
     for (unsigned t = 0; t < threads; t++)
         if (pthread_create(&ids[t], NULL, work, &workers[t]) != 0)
             abort(); /* the others wait at the barrier for ever */
     double slowest = 0;
+    bool good = true;
     for (unsigned t = 0; t < threads; t++) {
         pthread_join(ids[t], NULL);
-        slowest = (double)workers[t].took_ns > slowest ? (double)workers[t].took_ns : slowest;
-        if (!workers[t].good)
-            slowest = 0;
+        good &= workers[t].good;
+        slowest = workers[t].wall_ns > slowest ? workers[t].wall_ns : slowest;
     }
     pthread_barrier_destroy(&barrier);
-    return slowest;
+    return good ? (struct took){slowest, slowest} : (struct took){0};
 }
 
 static int by_value(const void *a, const void *b)
@@ -85,51 +92,63 @@ static bool set_up(const struct bench_peer *peer, struct bench_load *const *load
     return true;
 }
 
-static void summarize(struct bench_result *r, double *ns, double *cycles, unsigned trials)
+/* Of one implementation, per trial. */
+struct samples {
+    double ns[BENCH_TRIALS_MAX], wall[BENCH_TRIALS_MAX], cycles[BENCH_TRIALS_MAX];
+};
+
+static void summarize(struct bench_result *r, struct samples *s, unsigned trials)
 {
-    qsort(ns, trials, sizeof *ns, by_value);
-    qsort(cycles, trials, sizeof *cycles, by_value);
-    r->ns_min = ns[0];
-    r->ns_median = ns[trials / 2];
-    r->ns_max = ns[trials - 1];
-    r->cycles_median = cycles[trials / 2];
+    qsort(s->ns, trials, sizeof s->ns[0], by_value);
+    qsort(s->wall, trials, sizeof s->wall[0], by_value);
+    qsort(s->cycles, trials, sizeof s->cycles[0], by_value);
+    r->ns_min = s->ns[0];
+    r->ns_median = s->ns[trials / 2];
+    r->ns_max = s->ns[trials - 1];
+    r->wall_median = s->wall[trials / 2];
+    r->cycles_median = s->cycles[trials / 2];
+}
+
+/* Trial t. The clock is read on both sides; of several threads it says nothing. */
+static bool sample(struct samples *s, unsigned t, struct worker *workers, const struct bench_plan *plan,
+                   uint64_t passes, size_t messages)
+{
+    double before = bench_ghz();
+    struct took took = trial(workers, plan->threads, passes);
+    double ghz = (before + bench_ghz()) / 2, all = (double)passes * (double)messages * plan->threads;
+    s->ns[t] = took.ns / all;
+    s->wall[t] = took.wall_ns / all;
+    s->cycles[t] = plan->threads == 1 ? s->ns[t] * ghz : 0;
+    return took.ns > 0;
 }
 
 bool bench_run(const struct bench_plan *plan, const struct bench_peer *peers, size_t count,
                struct bench_load *const *loads, struct bench_result *results)
 {
     struct worker(*workers)[64] = calloc(count, sizeof *workers);
-    double(*ns)[BENCH_TRIALS_MAX] = calloc(count, sizeof *ns),
-    (*cycles)[BENCH_TRIALS_MAX] = calloc(count, sizeof *cycles);
+    struct samples *samples = calloc(count, sizeof *samples);
     uint64_t passes[BENCH_PEERS_MAX];
-    if (!workers || !ns || !cycles) {
-        free(workers), free(ns), free(cycles);
+    if (!workers || !samples) {
+        free(workers), free(samples);
         return false;
     }
     for (size_t i = 0; i < count; i++) {
         results[i] = (struct bench_result){0};
         results[i].ran = set_up(&peers[i], loads, plan->threads, workers[i], &results[i]);
-        double once = results[i].ran ? trial(workers[i], plan->threads, 1) : 1;
+        double once = results[i].ran ? trial(workers[i], plan->threads, 1).ns : 1;
         passes[i] = (uint64_t)((double)plan->trial_ns / (once + 1)) + 1;
     }
     for (unsigned t = 0; t < plan->trials; t++)
-        for (size_t i = 0; i < count; i++) {
-            if (!results[i].ran)
-                continue;
-            double ghz = bench_ghz();
-            double took = trial(workers[i], plan->threads, passes[i]);
-            ghz = (ghz + bench_ghz()) / 2;
-            results[i].verified &= took > 0;
-            ns[i][t] = took / (double)passes[i] / (double)loads[0]->count / plan->threads;
-            cycles[i][t] = ns[i][t] * ghz;
-        }
+        for (size_t i = 0; i < count; i++)
+            if (results[i].ran)
+                results[i].verified &= sample(&samples[i], t, workers[i], plan, passes[i], loads[0]->count);
     for (size_t i = 0; i < count; i++) {
         if (!results[i].ran)
             continue;
-        summarize(&results[i], ns[i], cycles[i], plan->trials);
+        summarize(&results[i], &samples[i], plan->trials);
         for (unsigned t = 0; t < plan->threads; t++)
             peers[i].stop(workers[i][t].context);
     }
-    free(workers), free(ns), free(cycles);
+    free(workers), free(samples);
     return true;
 }

@@ -9,9 +9,11 @@
 
 struct bench_result {
     bool ran, verified;
-    /* nanoseconds and core cycles per message, of one thread; of several threads, the wall time over all
-     * messages */
-    double ns_min, ns_median, ns_max, cycles_median;
+    /* Nanoseconds per message: of one thread, that thread's own time; of several, the wall time over all
+     * messages. */
+    double ns_min, ns_median, ns_max;
+    double wall_median;   /* wall time with any number of threads: what these are compared by */
+    double cycles_median; /* core cycles per message of one thread; 0: not known */
 };
 
 struct bench_plan {

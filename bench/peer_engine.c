@@ -41,13 +41,14 @@ static void *start(const struct bench_peer *peer, const struct bench_load *load)
 {
     struct context *c = calloc(1, sizeof *c);
     struct kt_error err;
+    struct kt_engine_options options = {.backend = peer->name, .cpu_disable = peer->cpu_disable};
     if (!c)
         return NULL;
     c->load = load;
     c->keys = calloc(load->keys_count, sizeof *c->keys);
     c->memory = aligned_alloc(KT_KEY_ALIGN, load->keys_count * KT_KEY_NBYTES);
-    if (kt_engine_open(&c->engine, &(struct kt_engine_options){.backend = peer->name}, &err) != KT_OK ||
-        !c->keys || !c->memory || (load->op == BENCH_REWRAP && !start_rewrap(c))) {
+    if (kt_engine_open(&c->engine, &options, &err) != KT_OK || !c->keys || !c->memory ||
+        (load->op == BENCH_REWRAP && !start_rewrap(c))) {
         stop(c);
         return NULL;
     }
@@ -103,14 +104,33 @@ static const char *version(void)
     return "keyturn " KT_BENCH_VERSION;
 }
 
-size_t bench_peers(struct bench_peer peers[BENCH_PEERS_MAX])
+static bool opens(const char *name, const struct kt_engine_options *options)
+{
+    struct kt_engine *engine;
+    struct kt_error err;
+    struct kt_engine_options named = {.backend = name, .cpu_disable = options->cpu_disable};
+    if (options->backend && strcmp(options->backend, name) != 0)
+        return false;
+    if (kt_engine_open(&engine, &named, &err) != KT_OK)
+        return false;
+    kt_engine_close(engine);
+    return true;
+}
+
+size_t bench_peers(const struct kt_engine_options *options, struct bench_peer peers[BENCH_PEERS_MAX])
 {
     size_t n = 0;
     const char *name, *why_not;
     for (size_t i = 0; i < kt_engine_backends(i, &name, &why_not) && n < BENCH_PEERS_MAX - 3; i++)
-        if (!why_not)
-            peers[n++] = (struct bench_peer){
-                .name = name, .ops = ~0u, .start = start, .pass = pass, .stop = stop, .version = version};
+        if (opens(name, options))
+            peers[n++] = (struct bench_peer){.name = name,
+                                             .own = true,
+                                             .cpu_disable = options->cpu_disable,
+                                             .ops = ~0u,
+                                             .start = start,
+                                             .pass = pass,
+                                             .stop = stop,
+                                             .version = version};
     peers[n++] = bench_openssl;
 #ifdef KT_BENCH_IPSEC_MB
     peers[n++] = bench_ipsec_mb;

@@ -100,7 +100,8 @@ int kt_bench_command(const struct kt_cli_command *command, int argc, char **argv
     struct kt_error err;
     int exit;
     if (argc > 1 && strcmp(argv[1], "engine") == 0)
-        return kt_bench_engine(argc - 1, argv + 1);
+        return kt_bench_engine(argc - 1, argv + 1, kt_from_environment("KEYTURN_BACKEND"),
+                               kt_from_environment("KEYTURN_CPU_DISABLE"));
 
     /* What is measured stands where other commands have their first option. */
     bool named = argc > 1 && strcmp(argv[1], "kms") == 0;
