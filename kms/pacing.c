@@ -8,12 +8,17 @@
 #define MS 1000000u
 #define WINDOW_FIRST 8.0
 #define WINDOW_LEAST 2.0
+#define WINDOW_SMALL 8.0  /* makes no queue that matters */
+#define WINDOW_TRIED 24.0 /* larger ones are */
 #define RATE_LEAST 20.0
 #define REPLIES_TELLING 30 /* fewer say nothing about a share */
 #define SHARE_TELLING 0.05
 #define SHARE_HARMLESS 0.01 /* throttled replies that cost less than staying away from the quota */
 #define CUT_EVERY_NS ((uint64_t)500 * MS)
 #define FAULTS_AWAY 8u
+#define LATENCIES_TELLING 32u
+#define REST_EVERY 200 /* latencies; a rest takes three or four */
+#define REST_PART 4    /* of the window */
 #define SLOT_NS ((uint64_t)250 * MS)
 
 void kt_pace_init(struct kt_pace *pace, uint32_t concurrency, double rate, uint64_t now_ns)
@@ -21,7 +26,7 @@ void kt_pace_init(struct kt_pace *pace, uint32_t concurrency, double rate, uint6
     *pace = (struct kt_pace){.window_max = concurrency, .rate = rate, .rate_max = rate, .probing = true};
     pace->window = pace->window_max < WINDOW_FIRST ? pace->window_max : WINDOW_FIRST;
     pace->credit = 1;
-    pace->credit_ns = pace->begun_ns = now_ns;
+    pace->credit_ns = pace->begun_ns = pace->rest_ns = now_ns;
     pace->slot = now_ns / SLOT_NS;
 }
 
@@ -60,7 +65,7 @@ bool kt_pace_may_send(struct kt_pace *pace, uint64_t now_ns, uint64_t *wake_ns)
 {
     *wake_ns = UINT64_MAX;
     refill(pace, now_ns);
-    if (pace->in_flight >= (uint32_t)pace->window)
+    if (pace->in_flight >= (uint32_t)(pace->resting ? most(1, pace->window / REST_PART) : pace->window))
         return false;
     if (now_ns < pace->paused_ns) {
         *wake_ns = pace->paused_ns;
@@ -136,8 +141,9 @@ static void cut(struct kt_pace *pace, uint64_t now_ns, double share)
 static void review(struct kt_pace *pace, uint64_t now_ns, bool throttled)
 {
     uint32_t replies = pace->taken + pace->refused;
-    uint64_t since_ns = now_ns - pace->cut_ns;
-    if (since_ns < CUT_EVERY_NS || (replies < REPLIES_TELLING && since_ns < 4 * CUT_EVERY_NS))
+    uint64_t since_ns = now_ns - pace->cut_ns, age_ns = now_ns - pace->begun_ns;
+    bool patient = (since_ns < age_ns ? since_ns : age_ns) < 4 * CUT_EVERY_NS;
+    if (since_ns < CUT_EVERY_NS || (replies < REPLIES_TELLING && patient))
         return;
     if (!pace->on_trial && !throttled)
         return;
@@ -150,22 +156,52 @@ static void review(struct kt_pace *pace, uint64_t now_ns, bool throttled)
     pace->cut_ns = now_ns;
 }
 
-static void note_latency(struct kt_pace *pace, uint64_t latency_ns)
+/* A mean of so many that single slow replies do not show: of the first ones, then of about a window's. */
+static void note_latency(struct kt_pace *pace, double latency_ns)
 {
-    double latency = (double)latency_ns;
-    pace->latency_ns = pace->latency_ns > 0 ? pace->latency_ns * 0.9 + latency * 0.1 : latency;
-    /* The floor drifts up slowly, so that a path that has become longer is learnt. */
-    pace->least_ns = pace->least_ns > 0 ? least(pace->least_ns * 1.00005, pace->latency_ns) : latency;
+    double span = most(LATENCIES_TELLING, pace->window);
+    pace->latencies += pace->latencies < LATENCIES_TELLING;
+    if (pace->latencies < LATENCIES_TELLING)
+        span = pace->latencies;
+    pace->latency_ns += (latency_ns - pace->latency_ns) / span;
+    if (pace->latencies == LATENCIES_TELLING && (pace->floor_ns <= 0 || pace->window <= WINDOW_SMALL))
+        pace->floor_ns = pace->latency_ns;
 }
 
-static void accepted(struct kt_pace *pace, uint64_t latency_ns)
+/* Latency that grows with the window is a queue, which only a smaller window tells from a longer path. */
+static void rest(struct kt_pace *pace, uint64_t now_ns, uint64_t latency_ns)
+{
+    if (!pace->resting) {
+        bool queues = pace->window > WINDOW_TRIED && pace->in_flight + 1 >= pace->window / 2;
+        pace->resting =
+            pace->floor_ns > 0 && queues && (double)(now_ns - pace->rest_ns) > REST_EVERY * pace->latency_ns;
+        if (!pace->resting)
+            return;
+        pace->rest_ns = now_ns;
+        pace->rest_sum = pace->rest_count = 0;
+    }
+    if (now_ns - latency_ns < pace->rest_ns)
+        return;
+    pace->rest_sum += (double)latency_ns;
+    if (++pace->rest_count < most(LATENCIES_TELLING, 2 * pace->window / REST_PART))
+        return;
+    pace->floor_ns = pace->rest_sum / pace->rest_count;
+    pace->rest_ns = now_ns;
+    pace->resting = false;
+}
+
+static void accepted(struct kt_pace *pace, uint64_t now_ns, uint64_t latency_ns)
 {
     pace->accepted[pace->slot % KT_PACE_SLOTS]++;
-    note_latency(pace, latency_ns);
+    rest(pace, now_ns, latency_ns);
+    if (pace->resting)
+        return;
+    note_latency(pace, (double)latency_ns);
+    if (pace->floor_ns > 0 && pace->latency_ns > 2 * pace->floor_ns + 10 * MS)
+        pace->window = most(WINDOW_SMALL, pace->window - 0.2);
     /* Queues that grow at the service, or here, are no reason to send more; nor is an unused window. */
-    if (pace->latency_ns > 2 * pace->least_ns + 10 * MS)
-        pace->window = most(WINDOW_LEAST * 4, pace->window - 0.2);
-    if (pace->latency_ns > 1.3 * pace->least_ns + 3 * MS || pace->in_flight + 1 < pace->window / 2)
+    if ((pace->floor_ns > 0 && pace->latency_ns > 1.3 * pace->floor_ns + 3 * MS) ||
+        pace->in_flight + 1 < pace->window / 2)
         return;
     pace->window = least(pace->window_max, pace->window + (pace->probing ? 1 : 1 / pace->window));
 }
@@ -196,7 +232,7 @@ void kt_pace_result(struct kt_pace *pace, uint64_t now_ns, enum kt_pace_outcome 
     pace->taken += counts && outcome == KT_PACE_OK;
     pace->refused += counts && outcome == KT_PACE_THROTTLED;
     if (outcome == KT_PACE_OK) {
-        accepted(pace, latency_ns);
+        accepted(pace, now_ns, latency_ns);
     } else if (outcome == KT_PACE_FAULT) {
         /* Half a place each: a window full of faults halves it, single ones hardly matter. */
         pace->probing = false;

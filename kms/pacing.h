@@ -19,8 +19,15 @@ struct kt_pace {
     double credit;             /* requests that the rate allows now */
     double add;                /* what the rate gains per second */
     uint64_t credit_ns, paused_ns, cut_ns, begun_ns;
-    double latency_ns, least_ns; /* smoothed; its lowest of late */
-    bool probing;                /* no fault met yet: the window doubles each round trip */
+    double latency_ns;  /* smoothed */
+    double floor_ns;    /* what a request takes when few others are in flight; 0: not known yet */
+    uint32_t latencies; /* noted so far, as far as that matters */
+    bool probing;       /* no fault met yet: the window doubles each round trip */
+    /* Now and then only a part of the window is used, and what that takes is the new floor. */
+    bool resting;
+    uint64_t rest_ns; /* since when it rests, or has rested */
+    double rest_sum;
+    uint32_t rest_count;
     uint32_t in_flight;
     uint32_t faults; /* since the last reply that was none */
     uint64_t slot;   /* accepted requests of the last second, by quarter */

@@ -72,6 +72,12 @@ class Load(unittest.TestCase):
         self.assertEqual(figures["requests"], 18000)
         self.assertLessEqual(figures["mostOpen"], 512)
 
+    def test_latencies_that_vary_do_not_hold_it_back(self):
+        step = load(servers.fast(delay=24, spread=0.8), 3000)
+        figures = servers.end_fast()
+        self.whole(step, 3000)
+        self.assertGreater(figures["mostOpen"], 150)
+
     def test_a_storm_loses_nothing(self):
         there = servers.metadata(aws={"AccessKeyId": "AKID", "SecretAccessKey": "secret"}, expiring=True, seconds=5)
         port = servers.fast(delay=5, throttle=20, error=5, reset=2, truncate=1)

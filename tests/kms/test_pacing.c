@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A service with a quota and a latency, in virtual time. */
+/* A service with a quota, a capacity and a latency, in virtual time. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "kms/pacing.h"
@@ -8,23 +9,30 @@
 #define MS 1000000u
 #define SECOND 1000000000u
 #define FLIGHT_MAX 4096
+#define SLOTS 8192 /* of a millisecond: no reply takes longer */
 
 struct service {
     double quota;    /* a second; 0: none */
+    double capacity; /* requests that it works off a second, in a queue; 0: all at once */
+    double spread;   /* of latencies: log-normal about latency_ns, whose p99 is exp(2.33 spread) times it */
     uint32_t noise;  /* percent of replies that are throttles whatever the rate */
     uint32_t faults; /* percent */
     uint64_t latency_ns;
     double bucket; /* as token buckets of real services: a second's worth */
     uint64_t then_ns;
+    double free_ns; /* when its queue is worked off */
     uint64_t accepted, throttled, faulty;
     uint32_t most_in_flight;
     uint64_t random;
 };
 
 struct flight {
-    uint64_t at_ns;
+    uint64_t latency_ns;
     enum kt_pace_outcome outcome;
+    struct flight *next; /* that lands in the same millisecond, or is not used either */
 };
+
+static struct flight flights[FLIGHT_MAX], *spare, *landing[SLOTS];
 
 static uint64_t draw(struct service *s)
 {
@@ -51,23 +59,66 @@ static enum kt_pace_outcome ask(struct service *s, uint64_t now_ns)
     return KT_PACE_OK;
 }
 
-/* Always has calls to make. Replies come in order, as the latency is the same for all. */
+static double uniform(struct service *s)
+{
+    return ((double)draw(s) + 1) / ((double)(1u << 31) + 1);
+}
+
+static uint64_t latency(struct service *s, uint64_t now_ns)
+{
+    double normal = s->spread > 0 ? sqrt(-2 * log(uniform(s))) * cos(2 * M_PI * uniform(s)) : 0;
+    double queued_ns = 0;
+    if (s->capacity > 0) {
+        s->free_ns = fmax(s->free_ns, (double)now_ns) + SECOND / s->capacity;
+        queued_ns = s->free_ns - (double)now_ns;
+    }
+    return (uint64_t)fmin((SLOTS - 1.0) * MS, (double)s->latency_ns * exp(s->spread * normal) + queued_ns);
+}
+
+static void take_off(struct kt_pace *pace, struct service *s, uint64_t now_ns)
+{
+    struct flight *flight = spare;
+    spare = flight->next;
+    kt_pace_sent(pace);
+    flight->latency_ns = latency(s, now_ns);
+    flight->outcome = ask(s, now_ns);
+    /* To the millisecond above, as the clock here goes. */
+    struct flight **slot = &landing[(now_ns + flight->latency_ns + MS - 1) / MS % SLOTS];
+    flight->next = *slot;
+    *slot = flight;
+}
+
+static uint32_t land(struct kt_pace *pace, uint64_t now_ns)
+{
+    uint32_t landed = 0;
+    for (struct flight **slot = &landing[now_ns / MS % SLOTS], *flight; (flight = *slot); landed++) {
+        *slot = flight->next;
+        kt_pace_result(pace, now_ns, flight->outcome, flight->latency_ns, 0);
+        flight->next = spare;
+        spare = flight;
+    }
+    return landed;
+}
+
+/* Always has calls to make. */
 static void run(struct kt_pace *pace, struct service *s, uint64_t from_ns, uint64_t to_ns)
 {
-    static struct flight flights[FLIGHT_MAX];
-    size_t first = 0, last = 0;
+    uint32_t flying = 0;
+    memset(landing, 0, sizeof landing);
+    spare = NULL;
+    for (size_t i = 0; i < FLIGHT_MAX; i++) {
+        flights[i].next = spare;
+        spare = &flights[i];
+    }
     for (uint64_t now_ns = from_ns; now_ns < to_ns; now_ns += MS) {
         uint64_t wake_ns;
-        while (first < last && flights[first % FLIGHT_MAX].at_ns <= now_ns)
-            kt_pace_result(pace, now_ns, flights[first++ % FLIGHT_MAX].outcome, s->latency_ns, 0);
-        while (kt_pace_may_send(pace, now_ns, &wake_ns) && last - first < FLIGHT_MAX) {
-            kt_pace_sent(pace);
-            flights[last++ % FLIGHT_MAX] = (struct flight){now_ns + s->latency_ns, ask(s, now_ns)};
-        }
-        if (last - first > s->most_in_flight)
-            s->most_in_flight = (uint32_t)(last - first);
+        flying -= land(pace, now_ns);
+        for (; spare && kt_pace_may_send(pace, now_ns, &wake_ns); flying++)
+            take_off(pace, s, now_ns);
+        if (flying > s->most_in_flight)
+            s->most_in_flight = flying;
     }
-    pace->in_flight -= (uint32_t)(last - first);
+    pace->in_flight -= flying;
 }
 
 Test(pacing, uses_nearly_all_of_a_quota)
@@ -115,6 +166,59 @@ Test(pacing, opens_up_to_the_concurrency_without_a_quota)
     cr_expect_geq(s.accepted, 15000);
 }
 
+Test(pacing, latencies_that_vary_do_not_hold_it_back)
+{
+    static const double spreads[] = {0.3, 0.5, 0.8}; /* p99 of 2, 3.2 and 6.4 times p50 */
+    for (int k = 0; k < 3; k++)
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            struct kt_pace pace;
+            struct service s = {
+                .latency_ns = 24 * MS, .spread = spreads[k], .then_ns = SECOND, .random = seed * 7919};
+            kt_pace_init(&pace, 512, 0, SECOND);
+            run(&pace, &s, SECOND, 11 * (uint64_t)SECOND);
+            cr_expect_eq(s.most_in_flight, 512);
+            cr_expect_geq(s.accepted, 130000, "spread %.1f, seed %lu: %lu", spreads[k], (unsigned long)seed,
+                          (unsigned long)s.accepted);
+        }
+}
+
+Test(pacing, a_queue_at_the_service_does_not_grow_without_bound)
+{
+    static const double capacities[] = {300, 1500, 6000}, spreads[] = {0, 0.5};
+    for (int c = 0; c < 3; c++)
+        for (int k = 0; k < 2; k++) {
+            struct kt_pace pace;
+            struct service s = {.latency_ns = 24 * MS,
+                                .spread = spreads[k],
+                                .capacity = capacities[c],
+                                .then_ns = SECOND,
+                                .random = 7};
+            kt_pace_init(&pace, 2048, 0, SECOND);
+            run(&pace, &s, SECOND, 121 * (uint64_t)SECOND);
+            s.accepted = s.most_in_flight = 0;
+            run(&pace, &s, 121 * (uint64_t)SECOND, 181 * (uint64_t)SECOND);
+            cr_expect_geq((double)s.accepted, 0.95 * 60 * capacities[c], "%.0f/s, spread %.1f: %lu",
+                          capacities[c], spreads[k], (unsigned long)s.accepted);
+            /* Where it shrinks again: twice the latency without a queue, and 10 ms. */
+            double mean = 0.024 * exp(spreads[k] * spreads[k] / 2);
+            cr_expect_leq(s.most_in_flight, 1.25 * capacities[c] * (2 * mean + 0.010) + 40,
+                          "%.0f/s, spread %.1f: %u", capacities[c], spreads[k], s.most_in_flight);
+        }
+}
+
+Test(pacing, a_path_that_becomes_longer_is_learnt)
+{
+    struct kt_pace pace;
+    struct service s = {.latency_ns = 5 * MS, .then_ns = SECOND, .random = 7};
+    kt_pace_init(&pace, 256, 0, SECOND);
+    run(&pace, &s, SECOND, 6 * (uint64_t)SECOND);
+    s.latency_ns = 80 * MS;
+    run(&pace, &s, 6 * (uint64_t)SECOND, 46 * (uint64_t)SECOND);
+    s.accepted = 0;
+    run(&pace, &s, 46 * (uint64_t)SECOND, 56 * (uint64_t)SECOND);
+    cr_expect_geq(s.accepted, 10 * 256 / 0.080 * 0.5, "%lu", (unsigned long)s.accepted);
+}
+
 Test(pacing, never_passes_its_concurrency)
 {
     for (uint32_t most = 1; most <= 64; most *= 4) {
@@ -134,6 +238,17 @@ Test(pacing, noise_does_not_starve_it)
     kt_pace_init(&pace, 256, 0, SECOND);
     run(&pace, &s, SECOND, 61 * (uint64_t)SECOND);
     cr_expect_geq(s.accepted, 60 * 400, "%lu", (unsigned long)s.accepted);
+}
+
+Test(pacing, a_throttle_among_the_first_replies_is_no_quota)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct kt_pace pace;
+        struct service s = {.latency_ns = 5 * MS, .noise = 20, .then_ns = SECOND, .random = seed * 7919};
+        kt_pace_init(&pace, 64, 0, SECOND);
+        run(&pace, &s, SECOND, 4 * (uint64_t)SECOND);
+        cr_expect_geq(s.accepted, 1500, "seed %lu: %lu", (unsigned long)seed, (unsigned long)s.accepted);
+    }
 }
 
 Test(pacing, follows_a_quota_that_changes)

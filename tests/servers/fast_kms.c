@@ -3,12 +3,15 @@
  * with connections kept. It checks no signatures, but wraps for real: AES-256-GCM under a key made from the
  * KeyId, so that what comes back proves which bytes and which CMK were sent. One thread.
  *
- *   fast_kms CERT.pem [delay=MS] [quota=PER_SECOND] [throttle=%] [error=%] [reset=%] [truncate=%]
+ *   fast_kms CERT.pem [delay=MS [spread=SIGMA]] [quota=PER_SECOND] [throttle=%] [error=%] [reset=%]
+ * [truncate=%]
  *
- * Prints {"port": N}, and on SIGTERM its figures. A session token "exp-MS" is refused after that UTC time. */
+ * spread: latencies are log-normal, their p99 exp(2.33 SIGMA) times the delay. Prints {"port": N}, and on
+ * SIGTERM its figures. A session token "exp-MS" is refused after that UTC time. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -42,7 +45,7 @@ struct link {
 };
 
 static struct {
-    double delay, quota, throttle, error, reset, truncate;
+    double delay, spread, quota, throttle, error, reset, truncate;
 } options;
 static struct {
     unsigned long requests, served, throttled, errors, resets, truncated, expired, links, open, most_open;
@@ -223,6 +226,31 @@ static bool token_expired(const char *head)
     return atof(until) / 1000 < now(CLOCK_REALTIME);
 }
 
+/* Seconds: log-normal about the delay. */
+static double delay(void)
+{
+    if (options.spread <= 0)
+        return options.delay / 1000;
+    double u = ((double)random() + 1) / ((double)RAND_MAX + 1), v = (double)random() / (double)RAND_MAX;
+    return options.delay / 1000 * exp(options.spread * sqrt(-2 * log(u)) * cos(2 * M_PI * v));
+}
+
+/* Into the queue of delayed replies, which is in order of time. */
+static void put_off(struct link *link)
+{
+    struct link **at = &first_due;
+    link->waiting = true;
+    link->due = now(CLOCK_MONOTONIC) + delay();
+    if (last_due && last_due->due <= link->due)
+        at = &last_due->next;
+    while (*at && (*at)->due <= link->due)
+        at = &(*at)->next;
+    link->next = *at;
+    *at = link;
+    if (!link->next)
+        last_due = link;
+}
+
 static void handle(struct link *link, const char *head, const char *body)
 {
     figures.requests++;
@@ -239,14 +267,7 @@ static void handle(struct link *link, const char *head, const char *body)
     } else {
         serve(link, head, body);
     }
-    link->waiting = true;
-    link->due = now(CLOCK_MONOTONIC) + options.delay / 1000;
-    link->next = NULL;
-    if (last_due)
-        last_due->next = link;
-    else
-        first_due = link;
-    last_due = link;
+    put_off(link);
 }
 
 /* A whole request at the front of in, if there is one. */
@@ -391,8 +412,9 @@ static void read_options(int argc, char **argv)
     static const struct {
         const char *name;
         double *value;
-    } known[] = {{"delay=", &options.delay}, {"quota=", &options.quota}, {"throttle=", &options.throttle},
-                 {"error=", &options.error}, {"reset=", &options.reset}, {"truncate=", &options.truncate}};
+    } known[] = {{"delay=", &options.delay},       {"spread=", &options.spread}, {"quota=", &options.quota},
+                 {"throttle=", &options.throttle}, {"error=", &options.error},   {"reset=", &options.reset},
+                 {"truncate=", &options.truncate}};
     for (int i = 2; i < argc; i++)
         for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
             if (strncmp(argv[i], known[k].name, strlen(known[k].name)) == 0)
