@@ -11,7 +11,11 @@ static enum kt_status open_providers(struct kt_audit *audit, struct kt_error *er
 {
     const struct kt_audit_options *o = &audit->options;
     struct kt_engine_options engine = {.backend = o->backend, .cpu_disable = o->cpu_disable, .log = o->log};
-    struct kt_kms_options kms = {.log = o->log, .concurrency = o->kms_concurrency, .rate = o->kms_rate};
+    struct kt_kms_options kms = {.log = o->log,
+                                 .concurrency = o->kms_concurrency,
+                                 .rate = o->kms_rate,
+                                 .credentials = o->credentials,
+                                 .credentials_context = o->credentials_context};
     if (!o->kms_providers.bson.data)
         return KT_OK;
     enum kt_status status = kt_secmem_open(&audit->secmem, err);

@@ -30,7 +30,11 @@ static enum kt_status open_ground(struct bench *bench, struct kt_error *err)
 {
     const struct kt_bench_kms_options *o = bench->options;
     struct kt_engine_options engine = {.backend = o->backend, .cpu_disable = o->cpu_disable, .log = o->log};
-    struct kt_kms_options kms = {.log = o->log, .concurrency = o->kms_concurrency, .rate = o->kms_rate};
+    struct kt_kms_options kms = {.log = o->log,
+                                 .concurrency = o->kms_concurrency,
+                                 .rate = o->kms_rate,
+                                 .credentials = o->credentials,
+                                 .credentials_context = o->credentials_context};
     enum kt_status status = kt_secmem_open(&bench->secmem, err);
     if (status == KT_OK)
         status = kt_engine_open(&bench->engine, &engine, err);

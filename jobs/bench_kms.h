@@ -8,7 +8,10 @@
 #define KT_BENCH_KMS_MAX 10000
 
 struct kt_bench_kms_options {
-    struct kt_document kms_providers, tls_options; /* as in struct kt_job_options */
+    /* As in struct kt_job_options. */
+    struct kt_document kms_providers, tls_options;
+    kt_credentials_fn *credentials;
+    void *credentials_context;
     const char *provider;
     struct kt_document master_key;
     size_t deks; /* at most KT_BENCH_KMS_MAX; 0: 1,000 */

@@ -12,6 +12,11 @@ struct kt_span kt_cmk_stored(const struct kt_cmk *cmk)
     return kt_span_of(cmk->master_key.data, cmk->master_key.nbytes);
 }
 
+bool kt_cmk_refuses(const struct kt_cmk *cmk)
+{
+    return cmk->tried == KT_E_DENIED || cmk->tried == KT_E_CREDENTIALS;
+}
+
 void kt_cmk_provider_id(const struct kt_cmk *cmk, char *out, size_t nbytes)
 {
     bson_t view;

@@ -56,6 +56,9 @@ KT_MUST_USE enum kt_status kt_cmk_new(struct kt_cmk **cmk, const struct kt_cmks 
 void kt_cmk_free(struct kt_cmk *cmk);
 struct kt_span kt_cmk_stored(const struct kt_cmk *cmk);
 
+/* kt_cmks_try has found that its KMS does not let us use it: its keys fail without being asked for. */
+bool kt_cmk_refuses(const struct kt_cmk *cmk);
+
 /* The id in masterKey.provider, copied, cut to fit. */
 void kt_cmk_provider_id(const struct kt_cmk *cmk, char *out, size_t nbytes);
 

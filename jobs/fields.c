@@ -20,9 +20,7 @@ enum kt_status kt_fields_key_outage(const struct kt_job *job, struct kt_job_batc
 {
     const char *why;
     enum kt_status status = key == KT_NO_KEY ? KT_OK : kt_key_table_failure(job->table, key, &why);
-    enum kt_category category = kt_status_category(status);
-    bool outage = category == KT_CAT_RETRY || category == KT_CAT_STOP || category == KT_CAT_INTERNAL;
-    return outage ? kt_fail(&batch->error, status, "%s", why) : KT_OK;
+    return kt_job_ends_with(status) ? kt_fail(&batch->error, status, "%s", why) : KT_OK;
 }
 
 enum kt_status kt_fields_no_key(const struct kt_job *job, struct kt_job_batch *batch, struct kt_doc *doc,

@@ -151,6 +151,18 @@ enum kt_status kt_job_open(struct kt_job **out, const struct kt_job_options *opt
     return KT_OK;
 }
 
+bool kt_job_ends_with(enum kt_status status)
+{
+    switch (kt_status_category(status)) {
+    case KT_CAT_RETRY:
+    case KT_CAT_STOP:
+    case KT_CAT_INTERNAL:
+        return true;
+    default:
+        return status == KT_E_CREDENTIALS;
+    }
+}
+
 /* Anything but authentic values at the schema's paths. */
 static bool verify_found(const struct kt_job *job)
 {

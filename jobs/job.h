@@ -103,6 +103,10 @@ void kt_job_warn(struct kt_job *job, const char *fmt, ...) KT_PRINTF(2, 3);
 KT_MUST_USE enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch,
                                               struct kt_error *err);
 
+/* Whether a key's failure is no fault of the key: a KMS that is away, credentials that have died, a stop. The
+ * job ends and goes on later. */
+bool kt_job_ends_with(enum kt_status status);
+
 /* What the job does with an entry of a source, of its own or of a second one over the same store: NULL, it
  * passes through. */
 struct kt_namespace *kt_job_entry_namespace(const struct kt_job *job, const struct kt_entry *entry);

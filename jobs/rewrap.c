@@ -143,8 +143,8 @@ static enum kt_status rewrap_open(struct kt_job *job, struct kt_error *err)
     if (status == KT_OK)
         status = kt_rewrap_aim(job, rewrap, err);
     if (status == KT_OK)
-        status = kt_rewrap_plan(job, rewrap, err);
-    return status == KT_OK ? kt_rewrap_try_targets(job, rewrap, err) : status;
+        status = kt_rewrap_try_targets(job, rewrap, err);
+    return status == KT_OK ? kt_rewrap_plan(job, rewrap, err) : status;
 }
 
 static void rewrap_result(struct kt_job *job)

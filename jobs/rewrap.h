@@ -34,7 +34,8 @@ KT_MUST_USE enum kt_status kt_rewrap_try_sources(struct kt_job *job, struct kt_r
  * key), and sets .to and .reencrypts of every CMK. */
 KT_MUST_USE enum kt_status kt_rewrap_aim(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err);
 
-/* Wraps and unwraps random bytes with every target; tries ReEncrypt with a real DEK. */
+/* Wraps and unwraps random bytes with every target; asks whether a real DEK may be ReEncrypted, and where that
+ * is refused sets .reencrypts back and warns. */
 KT_MUST_USE enum kt_status kt_rewrap_try_targets(struct kt_job *job, struct kt_rewrap *rewrap,
                                                  struct kt_error *err);
 

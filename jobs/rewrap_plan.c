@@ -75,7 +75,7 @@ static uint64_t proofs_for(const struct kt_cmk *cmk, uint64_t deks)
 static void plan_cmk(struct kt_rewrap *rewrap, const struct kt_cmk *from)
 {
     const struct kt_cmk *to = from->to;
-    uint64_t deks = from->tried == KT_E_DENIED ? 0 : from->keys;
+    uint64_t deks = kt_cmk_refuses(from) ? 0 : from->keys;
     if (deks == 0 || !to)
         return;
     bool asks = proofs_for(to, 1) > 0;
@@ -129,7 +129,7 @@ enum kt_status kt_rewrap_plan(struct kt_job *job, struct kt_rewrap *rewrap, stru
     for (size_t i = 0; i < rewrap->cmks.count; i++) {
         const struct kt_cmk *cmk = rewrap->cmks.v[i];
         plan_cmk(rewrap, cmk);
-        rewrap->doomed |= job->options.all_or_nothing && cmk->tried == KT_E_DENIED;
+        rewrap->doomed |= job->options.all_or_nothing && kt_cmk_refuses(cmk);
     }
     rewrap->plan.lines = rewrap->plan_lines;
     estimate(job, &rewrap->plan);

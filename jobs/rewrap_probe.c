@@ -100,19 +100,23 @@ static enum kt_status probe_target(struct kt_job *job, const struct kt_cmk *cmk,
                    item.reason ? item.reason : back.reason);
 }
 
-/* ReEncrypt is a right of its own: it is tried with a real DEK. */
-static enum kt_status probe_reencrypt(struct kt_job *job, const struct kt_cmk *cmk, struct kt_error *err)
+/* ReEncrypt is a right of its own: it is asked for with a real DEK. Without it there are two requests a DEK,
+ * whose rights have been tried. */
+static enum kt_status probe_reencrypt(struct kt_job *job, struct kt_cmk *cmk, struct kt_error *err)
 {
-    struct kt_buf made = {0};
-    enum kt_status status = kt_buf_reserve(&made, cmk->to->strategy->wrapped_nbytes_max);
     struct kt_wrap_item item = {.wrapped = kt_span_of(cmk->probe[0].data, cmk->probe[0].nbytes),
-                                .source = kt_cmk_stored(cmk),
-                                .made = made.data,
-                                .made_capacity = (uint32_t)made.capacity};
+                                .source = kt_cmk_stored(cmk)};
+    enum kt_status status = ask(job, cmk->to, cmk->to->strategy->try_rewrap, &item);
     if (status == KT_OK)
-        status = ask(job, cmk->to, cmk->to->strategy->rewrap, &item);
-    kt_buf_free(&made);
-    return status == KT_OK ? KT_OK : refused(err, status, "ReEncrypt does not work from", cmk, item.reason);
+        return KT_OK;
+    if (kt_job_ends_with(status))
+        return refused(err, status, "ReEncrypt could not be tried from", cmk, item.reason);
+    cmk->reencrypts = false;
+    kt_job_warn(job,
+                "%s: its %llu DEKs take a Decrypt and an Encrypt each, as ReEncrypt is refused (rights "
+                "kms:ReEncryptFrom on it, kms:ReEncryptTo on the new CMK): %s",
+                cmk->name, (unsigned long long)cmk->keys, item.reason ? item.reason : kt_status_text(status));
+    return KT_OK;
 }
 
 static enum kt_status probe_targets(struct kt_job *job, struct kt_rewrap *rewrap, uint8_t *deks,
@@ -120,7 +124,7 @@ static enum kt_status probe_targets(struct kt_job *job, struct kt_rewrap *rewrap
 {
     enum kt_status status = rewrap->target ? probe_target(job, rewrap->target, deks, err) : KT_OK;
     for (size_t i = 0; i < rewrap->cmks.count && status == KT_OK; i++) {
-        const struct kt_cmk *cmk = rewrap->cmks.v[i];
+        struct kt_cmk *cmk = rewrap->cmks.v[i];
         if (cmk->tried != KT_OK)
             continue;
         if (!rewrap->target)

@@ -115,7 +115,7 @@ static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, s
     key.from = kt_cmks_find(&rewrap->cmks, key.key.master_key);
     if (!key.from)
         return fail_key(batch, doc, "its CMK was not there when the job began: the key vault has changed");
-    if (key.from->tried == KT_E_DENIED)
+    if (kt_cmk_refuses(key.from))
         return fail_key(batch, doc, key.from->why);
     key.to = key.from->to;
     key.prove = is_proven(&key);
@@ -273,10 +273,7 @@ static enum kt_status take_answer(struct kt_job_batch *batch, struct kt_rewrap_b
         key->status = KT_E_KEY;
         reason = "the new wrap opened to other bytes than the old one; it was not used";
     }
-    /* A KMS that cannot be reached, or a stop, is no fault of this key: the job ends here and goes on later.
-     */
-    enum kt_category category = kt_status_category(key->status);
-    if (category == KT_CAT_RETRY || category == KT_CAT_STOP || category == KT_CAT_INTERNAL)
+    if (kt_job_ends_with(key->status))
         return kt_fail(&batch->error, key->status, "%s", reason);
     if (key->status != KT_OK)
         return fail_key(batch, key->doc, reason);

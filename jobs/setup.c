@@ -45,7 +45,9 @@ static enum kt_status open_kms(struct kt_job *job, struct kt_error *err)
     struct kt_kms_options options = {.secmem = job->secmem,
                                      .log = job->log,
                                      .concurrency = job->options.kms_concurrency,
-                                     .rate = job->options.kms_rate};
+                                     .rate = job->options.kms_rate,
+                                     .credentials = job->options.credentials,
+                                     .credentials_context = job->options.credentials_context};
     enum kt_status status = kt_kms_strategies_new(&job->kms, job->providers, &options, err);
     if (status == KT_OK)
         job->strategies = kt_kms_strategies_all(job->kms);

@@ -49,6 +49,9 @@ struct kt_strategy {
      * says so (for the source's provider and masterKey, and the target's). */
     enum kt_status (*rewrap)(const struct kt_strategy *strategy, struct kt_engine *engine,
                              struct kt_wrap_batch *batch);
+    /* The same batch, but only asks whether it would be allowed; makes nothing. */
+    enum kt_status (*try_rewrap)(const struct kt_strategy *strategy, struct kt_engine *engine,
+                                 struct kt_wrap_batch *batch);
     bool (*can_rewrap)(const struct kt_strategy *strategy, const struct kt_provider *from,
                        struct kt_span from_master_key, struct kt_span to_master_key);
 

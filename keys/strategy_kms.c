@@ -136,6 +136,13 @@ static enum kt_status kms_rewrap(const struct kt_strategy *strategy, struct kt_e
     return start(strategy, batch, KT_KMS_REWRAP);
 }
 
+static enum kt_status kms_try_rewrap(const struct kt_strategy *strategy, struct kt_engine *engine,
+                                     struct kt_wrap_batch *batch)
+{
+    (void)engine;
+    return start(strategy, batch, KT_KMS_REWRAP_DRYRUN);
+}
+
 static bool kms_can_rewrap(const struct kt_strategy *strategy, const struct kt_provider *from,
                            struct kt_span from_master_key, struct kt_span to_master_key)
 {
@@ -197,6 +204,7 @@ static void init_account(struct kt_kms_strategies *all, struct account_strategy 
                                       .wrap = kms_wrap,
                                       .state = own,
                                       .rewrap = kms_rewrap,
+                                      .try_rewrap = kms_try_rewrap,
                                       .can_rewrap = kms_can_rewrap,
                                       .resolve = kms_resolve,
                                       .unwrap_asks = kms_unwrap_asks};

@@ -5,7 +5,6 @@
 
 #define MS 1000000u
 #define FAILED_FOR_NS ((uint64_t)5000 * MS) /* calls that come later ask again, but not each of them */
-#define MARGIN_MS 300                       /* a token must live until its request has arrived */
 #define RENEW_AGAIN_MS 2000
 
 static void start(struct kt_kms_loop *loop, struct kt_asset *asset)
@@ -26,7 +25,7 @@ static void refresh(struct kt_kms_loop *loop, struct kt_asset *asset)
     int64_t now_ms = kt_clock_utc_ms();
     if (asset->token.expires_ms == 0)
         return;
-    if (now_ms + MARGIN_MS >= asset->token.expires_ms)
+    if (now_ms + KT_TOKEN_MARGIN_MS >= asset->token.expires_ms)
         asset->state = KT_ASSET_EMPTY;
     else if (now_ms >= asset->token.refresh_ms && !asset->fetching)
         start(loop, asset);
@@ -53,11 +52,6 @@ void kt_asset_expire(struct kt_asset *asset, uint32_t generation)
         asset->state = KT_ASSET_EMPTY;
 }
 
-bool kt_asset_renewable(const struct kt_asset *asset)
-{
-    return asset->token.expires_ms != 0;
-}
-
 static void succeed(struct kt_asset *asset)
 {
     if (asset->kind == KT_ASSET_TOKEN) {
@@ -65,6 +59,7 @@ static void succeed(struct kt_asset *asset)
         asset->token = asset->fresh;
         asset->fresh = old;
         kt_secbuf_reset(&asset->fresh.text);
+        asset->renewable = asset->token.expires_ms || asset->supplied.nbytes || asset->cred.source->rereads;
     }
     asset->generation++;
     asset->state = KT_ASSET_READY;

@@ -188,8 +188,9 @@ static enum kt_verdict imds_parse(struct kt_cred *cred, struct kt_kms_call *call
                                   struct kt_token *token)
 {
     if (cred->step == IMDS_KEYS || x->status != 200) {
-        /* From whichever step: the next try begins with a new session. */
-        enum kt_verdict verdict = kt_cred_aws_json(cred, call, x, token);
+        /* From whichever step: the next try begins with a new session, as this one may have ended (401). */
+        bool ended = x->status == 401 && cred->step != IMDS_TOKEN;
+        enum kt_verdict verdict = ended ? KT_V_FAULT : kt_cred_aws_json(cred, call, x, token);
         cred->step = IMDS_TOKEN;
         return verdict;
     }
@@ -201,11 +202,11 @@ static enum kt_verdict imds_parse(struct kt_cred *cred, struct kt_kms_call *call
 }
 
 const struct kt_cred_source kt_cred_aws[] = {
-    {"kmsProviders", given_applies, given_build, NULL},
-    {"environment", env_applies, env_build, NULL},
-    {"web identity", web_identity_applies, web_identity_build, kt_sts_parse},
-    {"profile", kt_profile_applies, kt_profile_build, kt_sts_parse},
-    {"container", container_applies, container_build, kt_cred_aws_json},
-    {"instance metadata service", imds_applies, imds_build, imds_parse},
+    {"kmsProviders", true, false, given_applies, given_build, NULL},
+    {"environment", false, false, env_applies, env_build, NULL},
+    {"web identity", false, false, web_identity_applies, web_identity_build, kt_sts_parse},
+    {"profile", false, true, kt_profile_applies, kt_profile_build, kt_sts_parse},
+    {"container", false, false, container_applies, container_build, kt_cred_aws_json},
+    {"instance metadata service", false, false, imds_applies, imds_build, imds_parse},
     {0},
 };

@@ -183,12 +183,22 @@ static enum kt_verdict imds_build(struct kt_cred *cred, struct kt_kms_call *call
     return KT_V_SEND;
 }
 
+/* Microsoft's guidance: 404 and 410 while the service is being updated, which takes about a minute. */
+static enum kt_verdict imds_parse(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
+                                  struct kt_token *token)
+{
+    if (x->status == 404 || x->status == 410)
+        return kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_NETWORK, "HTTP status %ld", x->status);
+    return kt_cred_oauth_reply(cred, call, x, token);
+}
+
 const struct kt_cred_source kt_cred_azure[] = {
-    {"accessToken of kmsProviders", given_token_applies, given_token_build, NULL},
-    {"clientSecret of kmsProviders", given_secret_applies, given_secret_build, kt_cred_oauth_reply},
-    {"AZURE_FEDERATED_TOKEN_FILE", workload_applies, workload_build, kt_cred_oauth_reply},
-    {"AZURE_CLIENT_SECRET", env_secret_applies, env_secret_build, kt_cred_oauth_reply},
-    {"IDENTITY_ENDPOINT", app_applies, app_build, app_parse},
-    {"instance metadata service", imds_applies, imds_build, kt_cred_oauth_reply},
+    {"accessToken of kmsProviders", true, false, given_token_applies, given_token_build, NULL},
+    {"clientSecret of kmsProviders", true, false, given_secret_applies, given_secret_build,
+     kt_cred_oauth_reply},
+    {"AZURE_FEDERATED_TOKEN_FILE", false, false, workload_applies, workload_build, kt_cred_oauth_reply},
+    {"AZURE_CLIENT_SECRET", false, false, env_secret_applies, env_secret_build, kt_cred_oauth_reply},
+    {"IDENTITY_ENDPOINT", false, false, app_applies, app_build, app_parse},
+    {"instance metadata service", false, false, imds_applies, imds_build, imds_parse},
     {0},
 };

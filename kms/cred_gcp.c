@@ -146,9 +146,10 @@ static enum kt_verdict metadata_build(struct kt_cred *cred, struct kt_kms_call *
 }
 
 const struct kt_cred_source kt_cred_gcp[] = {
-    {"accessToken of kmsProviders", given_token_applies, given_token_build, NULL},
-    {"service account of kmsProviders", given_account_applies, given_account_build, kt_cred_oauth_reply},
-    {"GOOGLE_APPLICATION_CREDENTIALS", file_applies, file_build, kt_cred_oauth_reply},
-    {"metadata server", metadata_applies, metadata_build, kt_cred_oauth_reply},
+    {"accessToken of kmsProviders", true, false, given_token_applies, given_token_build, NULL},
+    {"service account of kmsProviders", true, false, given_account_applies, given_account_build,
+     kt_cred_oauth_reply},
+    {"GOOGLE_APPLICATION_CREDENTIALS", false, false, file_applies, file_build, kt_cred_oauth_reply},
+    {"metadata server", false, false, metadata_applies, metadata_build, kt_cred_oauth_reply},
     {0},
 };

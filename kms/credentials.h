@@ -14,7 +14,9 @@
 struct kt_cred;
 
 struct kt_cred_source {
-    const char *name; /* for logs */
+    const char *name;
+    bool given;   /* stands in the document */
+    bool rereads; /* what it reads may be another one by now, without an expiry that says so */
     bool (*applies)(struct kt_cred *cred);
     /* KT_V_SEND; KT_V_DONE when the token needs no request; KT_V_FINAL. */
     enum kt_verdict (*build)(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,

@@ -55,6 +55,7 @@ enum kt_status kt_status_of_reason(enum kt_kms_reason reason)
     case KT_KMS_R_CONFIG:
         return KT_E_CONFIG;
     case KT_KMS_R_CREDENTIALS:
+        return KT_E_CREDENTIALS;
     case KT_KMS_R_DENIED:
     case KT_KMS_R_MISSING:
     case KT_KMS_R_DISABLED:

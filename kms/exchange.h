@@ -38,6 +38,7 @@ struct kt_exchange {
     uint32_t retry_after_ms;
     struct kt_secbuf reply;            /* KMIP: the batch item that answers */
     enum kt_kms_reason problem_reason; /* TLS: final; NETWORK: a fault */
+    bool unreachable;                  /* no connection was made */
     char problem[240];
 };
 

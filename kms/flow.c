@@ -91,14 +91,18 @@ void kt_flow_admit(struct kt_kms_loop *loop, struct kt_kms_call *call)
     kt_flow_advance(loop, call);
 }
 
-/* The service has been away for as long as a call may take: what waits behind it need not find out one by
- * one. */
-static void give_up_bucket(struct kt_kms_loop *loop, struct kt_bucket *bucket, const struct kt_kms_call *why)
+/* Past its deadline. Where the service has been away for as long as a call may take, what waits behind it
+ * need not find out one by one. */
+static void give_up(struct kt_kms_loop *loop, struct kt_bucket *bucket, struct kt_kms_call *why,
+                    uint64_t now_ns)
 {
+    uint64_t limit_ns = (uint64_t)loop->options.deadline_ms * MS;
     struct kt_error error = why->error;
     enum kt_kms_reason reason = why->reason;
-    struct kt_call_list queue = bucket->queue;
-    bucket->queue = (struct kt_call_list){0};
+    struct kt_call_list queue = {0};
+    if (bucket->failing_ns && now_ns - bucket->failing_ns >= limit_ns)
+        kt_list_move(&bucket->queue, &queue);
+    kt_flow_end(loop, why);
     for (struct kt_kms_call *call; (call = kt_list_pop(&queue));) {
         call->error = error;
         call->reason = reason;
@@ -118,16 +122,17 @@ static void repeat(struct kt_kms_loop *loop, struct kt_kms_call *call)
             end_no_memory(loop, call);
         return;
     }
-    if (late && bucket->failing_ns && now_ns - bucket->failing_ns >= limit_ns)
-        give_up_bucket(loop, bucket, call);
-    kt_flow_end(loop, call);
+    if (late)
+        give_up(loop, bucket, call, now_ns);
+    else
+        kt_flow_end(loop, call);
 }
 
 /* The service does not take our token: once more with a fresh one, unless there is none to be had. */
 static void renew(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_slot *slot)
 {
     struct kt_asset *token = slot->token;
-    bool renewable = token && kt_asset_renewable(token);
+    bool renewable = token && token->renewable;
     if (token)
         kt_asset_expire(token, slot->generation);
     if (renewable && call->loop.expired++ < EXPIRED_MAX)
@@ -254,11 +259,30 @@ static bool dispatch(struct kt_kms_loop *loop, struct kt_bucket *bucket)
     return true;
 }
 
+static uint64_t deadline_ns(const struct kt_kms_loop *loop, const struct kt_kms_call *call)
+{
+    return call->loop.started_ns ? call->loop.started_ns + (uint64_t)loop->options.deadline_ms * MS
+                                 : UINT64_MAX;
+}
+
+/* Calls that were sent once stand in front, and a pause that the service asks for may outlast them. */
+static void expire_queued(struct kt_kms_loop *loop, struct kt_bucket *bucket, uint64_t now_ns)
+{
+    while (bucket->queue.first && deadline_ns(loop, bucket->queue.first) <= now_ns) {
+        struct kt_kms_call *call = kt_list_pop(&bucket->queue);
+        if (call->error.status != KT_E_NET)
+            kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_NETWORK, "no request could be sent in time");
+        give_up(loop, bucket, call, now_ns);
+    }
+}
+
 uint64_t kt_flow_pump(struct kt_kms_loop *loop, uint64_t now_ns)
 {
     uint64_t wake_ns = UINT64_MAX, due_ns;
     for (struct kt_kms_call *call; (call = kt_delay_take(loop, now_ns));)
         kt_flow_advance(loop, call);
+    for (struct kt_bucket *b = loop->buckets; b; b = b->next)
+        expire_queued(loop, b, now_ns);
     /* Buckets take turns, so that a slow one does not hold every slot. */
     for (bool more = true; more;) {
         more = false;
@@ -273,6 +297,8 @@ uint64_t kt_flow_pump(struct kt_kms_loop *loop, uint64_t now_ns)
             kt_kmip_pump(b->pool, now_ns);
         if (b->queue.first && !kt_pace_may_send(&b->pace, now_ns, &due_ns) && due_ns < wake_ns)
             wake_ns = due_ns;
+        if (b->queue.first && deadline_ns(loop, b->queue.first) < wake_ns)
+            wake_ns = deadline_ns(loop, b->queue.first);
         if (b->pool && kt_kmip_due_ns(b->pool) < wake_ns)
             wake_ns = kt_kmip_due_ns(b->pool);
     }

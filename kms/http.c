@@ -22,6 +22,7 @@ struct kt_http {
     int epoll_fd;
     uint64_t due_ns;
     struct socket_source *dead;
+    bool ca_bundle; /* the system's trust is there as one file */
 };
 
 static void on_ready(struct kt_poll_source *source, uint32_t events)
@@ -84,7 +85,12 @@ struct kt_http *kt_http_new(int epoll_fd, uint32_t connections)
     struct kt_http *http = calloc(1, sizeof *http);
     if (!http)
         return NULL;
-    *http = (struct kt_http){curl_multi_init(), curl_share_init(), epoll_fd, UINT64_MAX, NULL};
+    const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
+    *http = (struct kt_http){.multi = curl_multi_init(),
+                             .sessions = curl_share_init(),
+                             .epoll_fd = epoll_fd,
+                             .due_ns = UINT64_MAX,
+                             .ca_bundle = bundle && access(bundle, R_OK) == 0};
     if (!http->multi || !http->sessions) {
         kt_http_free(http);
         return NULL;
@@ -142,20 +148,20 @@ static bool add_headers(struct kt_transfer *transfer)
     return true;
 }
 
-/* libcurl reads a CA file once for all connections, but only where there is no CA folder beside it. */
-static void set_ca(CURL *easy, const char *ca_file)
+/* libcurl reads a CA file once for all connections, but only where there is no CA folder beside it: where the
+ * system has both, the folder says the same again. */
+static void set_ca(CURL *easy, const char *ca_file, bool bundle)
 {
-    const char *usual = curl_version_info(CURLVERSION_NOW)->cainfo;
     if (ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
-    if (ca_file || (usual && access(usual, R_OK) == 0))
+    if (ca_file || bundle)
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 }
 
-static void set_tls(CURL *easy, const struct kt_tls *tls)
+static void set_tls(CURL *easy, const struct kt_tls *tls, bool bundle)
 {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    set_ca(easy, tls ? tls->ca_file : NULL);
+    set_ca(easy, tls ? tls->ca_file : NULL, bundle);
     if (!tls)
         return;
     if (tls->certificate_file) {
@@ -183,7 +189,7 @@ static bool ready_handle(struct kt_http *http, struct kt_transfer *transfer, con
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)transfer->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(transfer->timeout_ms < 5000 ? transfer->timeout_ms : 5000));
-    set_tls(easy, transfer->tls);
+    set_tls(easy, transfer->tls, http->ca_bundle);
     return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
 }
 

@@ -51,6 +51,9 @@ static bool say_alert(struct kt_transfer *transfer, const char *detail)
 void kt_http_problem(struct kt_transfer *transfer, CURLcode code)
 {
     const char *detail = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
+    curl_off_t connected = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connected);
+    transfer->x.unreachable = connected == 0;
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:

@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "common/secmem.h"
 #include "common/span.h"
+#include "keyturn/credentials.h"
 
 /* A provider as configured. Everything is borrowed until kt_kms_close; two calls with the same pointer share
  * credentials, connections and quota. */
@@ -78,9 +79,10 @@ struct kt_kms_call {
     uint32_t attempts;    /* requests sent for this call */
     uint64_t nanoseconds; /* from the first request to the end */
     enum kt_kms_reason reason;
-    struct kt_error error; /* status KT_OK, KT_E_CONFIG, KT_E_DENIED (reasons CREDENTIALS, DENIED, MISSING,
-                              DISABLED), KT_E_KEY (CIPHERTEXT), KT_E_NET (TLS, THROTTLED, NETWORK, REPLY),
-                              KT_E_STOPPED, KT_E_NOMEM; the message names provider and CMK, never a secret */
+    struct kt_error
+        error; /* status KT_OK, KT_E_CONFIG, KT_E_CREDENTIALS, KT_E_DENIED (reasons DENIED, MISSING,
+                  DISABLED), KT_E_KEY (CIPHERTEXT), KT_E_NET (TLS, THROTTLED, NETWORK, REPLY),
+                  KT_E_STOPPED, KT_E_NOMEM; the message names provider and CMK, never a secret */
 
     /* the loop's own; zero before submitting */
     struct {
@@ -93,22 +95,15 @@ struct kt_kms_call {
 
 #define KT_KMS_OUT_MAX 8192 /* AWS: CiphertextBlob <= 6,144 bytes; others are shorter */
 
-/* Credentials that the embedding program supplies for an account whose document is {}. Called on the loop's
- * thread, must return soon. Fills *credentials with a BSON document as the drivers' kmsProviders has it
- * (borrowed until the next call) and *expires_utc_ms (0: never). False: none; then the environment is
- * searched. */
-typedef bool kt_kms_credentials_fn(void *context, const char *account_id, struct kt_span *credentials,
-                                   int64_t *expires_utc_ms);
-
 struct kt_kms_options {
     struct kt_secmem *secmem;
     const struct kt_log *log;
-    uint32_t concurrency; /* ceiling of requests in flight; 0: 512 */
-    double rate;          /* ceiling of requests a second per quota bucket; 0: none */
-    uint32_t queue_max;   /* calls submitted and not done; 0: 65,536 */
-    uint32_t attempt_ms;  /* one request, connecting included; 0: 10,000 */
-    uint32_t deadline_ms; /* a call with all its repetitions, from its first request; 0: 120,000 */
-    kt_kms_credentials_fn *credentials;
+    uint32_t concurrency;           /* ceiling of requests in flight; 0: 512 */
+    double rate;                    /* ceiling of requests a second per quota bucket; 0: none */
+    uint32_t queue_max;             /* calls submitted and not done; 0: 65,536 */
+    uint32_t attempt_ms;            /* one request, connecting included; 0: 10,000 */
+    uint32_t deadline_ms;           /* a call with all its repetitions, from its first request; 0: 120,000 */
+    kt_credentials_fn *credentials; /* NULL: there is none */
     void *credentials_context;
 };
 

@@ -51,7 +51,7 @@ struct kt_asset {
     enum kt_asset_state state;
     struct kt_account *account;
     struct kt_kms_call fetch;
-    bool fetching;
+    bool fetching, renewable; /* renewable: fetched again it may be another one */
     struct kt_call_list waiting;
     uint32_t generation;
     uint64_t failed_ns;
@@ -132,7 +132,6 @@ const char *kt_account_endpoint(const struct kt_account *account, const struct k
 enum kt_asset_state kt_asset_need(struct kt_kms_loop *loop, struct kt_asset *asset, struct kt_kms_call *call);
 /* A token that a service has refused; generation: of the one that was sent. */
 void kt_asset_expire(struct kt_asset *asset, uint32_t generation);
-bool kt_asset_renewable(const struct kt_asset *asset);
 /* The end of an internal call. */
 void kt_asset_settle(struct kt_kms_loop *loop, struct kt_asset *asset);
 void kt_asset_cancel(struct kt_asset *asset, struct kt_call_list *out);

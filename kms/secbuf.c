@@ -137,14 +137,14 @@ static size_t decode_piece(const uint8_t *text, size_t n, uint8_t bytes[PIECE / 
 {
     uint8_t chars[PIECE];
     size_t padded = (n + 3) / 4 * 4, made = n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0);
+    bool ok = true;
     memset(chars, '=', sizeof chars);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && ok; i++) {
         uint8_t c = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
-        if (!isalnum(c) && c != '+' && c != '/')
-            return 0;
+        ok = isalnum(c) || c == '+' || c == '/';
         chars[i] = c;
     }
-    bool ok = EVP_DecodeBlock(bytes, chars, (int)padded) == (int)(padded / 4 * 3);
+    ok = ok && EVP_DecodeBlock(bytes, chars, (int)padded) == (int)(padded / 4 * 3);
     kt_wipe(chars, sizeof chars);
     return ok ? made : 0;
 }

@@ -10,6 +10,9 @@
 #include "kms/kmip.h"
 #include "kms/loop.h"
 
+#define EMPTY_BSON 5 /* bytes of {} */
+#define KNOCKS 3     /* at a metadata service where nobody listens */
+
 static struct kt_asset *versions_of(struct kt_kms_loop *loop, struct kt_kms_call *call,
                                     struct kt_account *account, const struct kt_cmk *cmk)
 {
@@ -18,33 +21,62 @@ static struct kt_asset *versions_of(struct kt_kms_loop *loop, struct kt_kms_call
     return kt_loop_asset(loop, KT_ASSET_AZURE_VERSIONS, account, name, call->master_key);
 }
 
-/* The account's own document, or what the program's callback supplies for an empty one. */
-static bool open_document(struct kt_kms_loop *loop, struct kt_asset *asset)
+/* What the program's callback has for an empty document; KT_V_NEXT: nothing. */
+static enum kt_verdict supply(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_asset *asset)
 {
-    const struct kt_kms_account *config = asset->account->config;
-    struct kt_span document = config->credentials, supplied;
+    const struct kt_kms_options *options = &loop->options;
+    struct kt_span supplied = {0};
     asset->supplied_until_ms = 0;
-    if (document.nbytes <= 5 && loop->options.credentials &&
-        loop->options.credentials(loop->options.credentials_context, config->id, &supplied,
-                                  &asset->supplied_until_ms)) {
-        kt_secbuf_reset(&asset->supplied);
-        kt_secbuf_span(&asset->supplied, supplied);
-        document = kt_secbuf_get(&asset->supplied);
-    }
-    return kt_doc_view(document, &asset->cred.document);
+    kt_secbuf_reset(&asset->supplied);
+    if (!options->credentials || !options->credentials(options->credentials_context, call->account->id,
+                                                       &supplied, &asset->supplied_until_ms))
+        return KT_V_NEXT;
+    kt_secbuf_span(&asset->supplied, supplied);
+    if (asset->supplied.failed)
+        return kt_cred_no_memory(call);
+    if (!kt_doc_view(kt_secbuf_get(&asset->supplied), &asset->cred.document) ||
+        !kt_cred_choose(&asset->cred) || !asset->cred.source->given)
+        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS,
+                              "what the program's callback supplies are no credentials for this provider");
+    return KT_V_DONE;
+}
+
+/* Of the account's own document, else of the callback, else where this cloud's tools look. */
+static enum kt_verdict choose_source(struct kt_kms_loop *loop, struct kt_kms_call *call,
+                                     struct kt_asset *asset)
+{
+    struct kt_span document = asset->account->config->credentials;
+    enum kt_verdict verdict = document.nbytes <= EMPTY_BSON ? supply(loop, call, asset) : KT_V_NEXT;
+    if (verdict != KT_V_NEXT)
+        return verdict;
+    if (kt_doc_view(document, &asset->cred.document) && kt_cred_choose(&asset->cred))
+        return KT_V_DONE;
+    return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS, "%s",
+                          kt_cred_missing_text(asset->cred.kms));
+}
+
+/* What has expired already would be fetched again at once, without end. */
+static enum kt_verdict check_fresh(struct kt_kms_call *call, const struct kt_asset *asset)
+{
+    int64_t left_ms = asset->fresh.expires_ms - asset->cred.now_ms;
+    if (asset->fresh.expires_ms == 0 || left_ms > KT_TOKEN_MARGIN_MS)
+        return KT_V_DONE;
+    return kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_CREDENTIALS, "the credentials (%s) have expired already",
+                          asset->cred.source->name);
 }
 
 static enum kt_verdict build_token(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_exchange *x)
 {
     struct kt_asset *asset = call->loop.asset;
     struct kt_cred *cred = &asset->cred;
-    if (!cred->source && (!open_document(loop, asset) || !kt_cred_choose(cred)))
-        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS, "%s", kt_cred_missing_text(cred->kms));
+    enum kt_verdict verdict = cred->source ? KT_V_DONE : choose_source(loop, call, asset);
+    if (verdict != KT_V_DONE)
+        return verdict;
     cred->now_ms = kt_clock_utc_ms();
-    enum kt_verdict verdict = cred->source->build(cred, call, x, &asset->fresh);
+    verdict = cred->source->build(cred, call, x, &asset->fresh);
     if (verdict == KT_V_DONE && asset->supplied_until_ms)
         kt_token_lives(&asset->fresh, cred->now_ms, asset->supplied_until_ms - cred->now_ms);
-    return verdict;
+    return verdict == KT_V_DONE ? check_fresh(call, asset) : verdict;
 }
 
 static enum kt_verdict build_new_kek(struct kt_kms_loop *loop, struct kt_kms_call *call,
@@ -109,14 +141,29 @@ enum kt_verdict kt_step_build(struct kt_kms_loop *loop, struct kt_kms_call *call
     return verdict;
 }
 
+static void say_trouble(struct kt_kms_call *call, const struct kt_asset *asset, const struct kt_exchange *x)
+{
+    char status[40];
+    snprintf(status, sizeof status, "HTTP status %ld", x->status);
+    kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_NETWORK, "credentials, %s: %s", asset->cred.source->name,
+                   x->status ? status : x->problem);
+}
+
 static enum kt_verdict parse_token(struct kt_kms_call *call, struct kt_exchange *x)
 {
     struct kt_asset *asset = call->loop.asset;
     asset->cred.now_ms = kt_clock_utc_ms();
     enum kt_verdict verdict = asset->cred.source->parse(&asset->cred, call, x, &asset->fresh);
-    if (verdict == KT_V_FAULT && x->metadata && call->attempts >= 3)
-        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS, "%s (%.60s)",
-                              kt_cred_missing_text(asset->cred.kms), x->problem);
+    if (verdict == KT_V_DONE)
+        return check_fresh(call, asset);
+    if (verdict != KT_V_FAULT || !x->metadata)
+        return verdict;
+    /* Where there is no such service nobody listens; one that has trouble answers again by and by. */
+    if (x->unreachable && call->loop.faults + 1 >= KNOCKS)
+        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS, "%s (%s: %.120s)",
+                              kt_cred_missing_text(asset->cred.kms), asset->cred.source->name, x->problem);
+    if (x->status != 200)
+        say_trouble(call, asset, x);
     return verdict;
 }
 

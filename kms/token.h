@@ -5,6 +5,8 @@
 
 #include "kms/secbuf.h"
 
+#define KT_TOKEN_MARGIN_MS 300 /* it must live until its request has arrived */
+
 struct kt_token {
     struct kt_secbuf text;          /* NUL-terminated strings one after another */
     uint32_t secret_at, session_at; /* AWS: access key at 0, secret, session token (0: none). Bearer: at 0 */

@@ -105,6 +105,8 @@ static void ending_broken(struct kt_screen *screen, const struct kt_job_options 
     const char *ending = "The same command goes on from what is written.";
     if (!resumable(options))
         ending = "There is nothing to go on from: the same command begins anew.";
+    else if (err->status == KT_E_CREDENTIALS)
+        ending = "With fresh credentials the same command goes on from what is written.";
     else if (kt_status_category(err->status) == KT_CAT_DATA)
         ending = options->to ? "Nothing has the output's name. Mend the input, then add --forget."
                              : "What is written stands. Mend the data, then the same command goes on.";

@@ -15,6 +15,8 @@ struct kt_audit_options {
     const char *const *key_vaults; /* NULL-terminated: every store in which key documents lie, backups too */
     const char *key_vault_namespace;
     struct kt_document kms_providers, tls_options; /* without: whether CMKs can be used is not looked at */
+    kt_credentials_fn *credentials;
+    void *credentials_context;
     struct kt_document cmk; /* a masterKey with its provider: does anything still need it? Fields that it
                              * leaves out match anything */
     int64_t older_than_ms;  /* DEKs last wrapped longer ago are findings; 0: none are */

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "keyturn/credentials.h"
 #include "keyturn/log.h"
 #include "keyturn/span.h"
 #include "keyturn/status.h"
@@ -37,6 +38,8 @@ struct kt_job_options {
     const char *from, *to; /* stores; rewrap reads key_vault and writes `to` */
     const char *key_vault, *key_vault_namespace;
     struct kt_document kms_providers, tls_options, schema_map;
+    kt_credentials_fn *credentials; /* for providers whose document is {}; NULL: from the environment */
+    void *credentials_context;
     const char *const *ns_include, *const *ns_exclude; /* NULL-terminated lists, or NULL */
     const char *provider;                              /* rewrap: target; NULL: each under its current CMK */
     struct kt_document master_key;

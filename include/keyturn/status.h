@@ -49,6 +49,7 @@ enum kt_category {
     X(E_KEY, AUTH, "a data encryption key does not open or has the wrong form")                              \
     X(E_NO_PROVIDER, AUTH, "no credentials are configured for a KMS provider")                               \
     X(E_DENIED, AUTH, "the right to do this is missing")                                                     \
+    X(E_CREDENTIALS, AUTH, "a key management service does not accept the credentials, or there are none")    \
     X(E_IO, RETRY, "reading or writing failed")                                                              \
     X(E_NET, RETRY, "the network or a server failed")                                                        \
     X(E_STOPPED, STOP, "stopped by request")                                                                 \

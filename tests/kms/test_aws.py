@@ -101,7 +101,7 @@ class Refusals(unittest.TestCase):
 
     def test_wrong_secret(self):
         answer = self.refused(account(accessKeyId=aws["accessKeyId"], secretAccessKey="w" * 40), call("wrap", "aws", cmk(), DEK))
-        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_DENIED", "credentials"))
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_CREDENTIALS", "credentials"))
         self.assertIn("SignatureDoesNotMatch", answer["message"])
 
     def test_unknown_access_key(self):

@@ -59,7 +59,7 @@ class Found(unittest.TestCase):
 
     def refused(self, env):
         answer = one(found(), call("wrap", "aws", cmk(), DEK), env=env)
-        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_DENIED", "credentials"), answer)
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_CREDENTIALS", "credentials"), answer)
         return answer["message"]
 
     def test_environment(self):

@@ -163,7 +163,7 @@ class Credentials(unittest.TestCase):
     def test_given_access_token(self):
         self.assertEqual(one(account(accessToken=self.token()), call("wrap", "azure", cmk(), DEK))["status"], "KT_OK")
         answer = one(account(accessToken="wrong"), call("wrap", "azure", cmk(), DEK))
-        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_DENIED", "credentials"))
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_CREDENTIALS", "credentials"))
 
     def test_wrong_secret(self):
         who = account()

@@ -73,19 +73,19 @@ class Calls(unittest.TestCase):
     def test_no_metadata_server(self):
         who = {"gcp": {"kms": "gcp", "credentials": {}, "tls": {"tlsCAFile": servers.ca}}}
         answer = one(who, call("wrap", "gcp", cmk(), DEK), env={"GCE_METADATA_HOST": "127.0.0.1:1"})
-        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_DENIED", "credentials"))
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_CREDENTIALS", "credentials"))
         self.assertIn("GOOGLE_APPLICATION_CREDENTIALS", answer["message"])
 
 
 class Refusals(unittest.TestCase):
     def test_wrong_access_token(self):
         answer = one(account(accessToken="ya29.wrong"), call("wrap", "gcp", cmk(), DEK))
-        self.assertEqual((answer["status"], answer["reason"], answer["attempts"]), ("KT_E_DENIED", "credentials", 1))
+        self.assertEqual((answer["status"], answer["reason"], answer["attempts"]), ("KT_E_CREDENTIALS", "credentials", 1))
 
     def test_a_key_that_the_endpoint_does_not_know(self):
         who = account(email="other@example.com", privateKey=gcp["privateKey"], endpoint=f"127.0.0.1:{tokens}")
         answer = one(who, call("wrap", "gcp", cmk(), DEK))
-        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_DENIED", "credentials"))
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_CREDENTIALS", "credentials"))
         self.assertIn("invalid_grant", answer["message"])
 
     def test_unreadable_private_key(self):
@@ -113,6 +113,15 @@ class Refusals(unittest.TestCase):
         self.assertEqual((output["steps"][0]["status"], output["steps"][0]["attempts"]), ("KT_OK", 2), output["steps"])
         self.assertEqual(output["stats"]["throttled"], 1)
         self.assertGreaterEqual(time.monotonic() - begun, 2)
+
+    def test_a_pause_longer_than_the_deadline_ends_what_waits(self):
+        front = servers.front(gcp["port"], bearer=gcp["bearer"], extra=[
+            'http-request return status 429 hdr Retry-After 300 content-type application/json string '
+            '\'{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}\''])
+        begun = time.monotonic()
+        answer = one(account(accessToken=gcp["bearer"]), call("wrap", "gcp", cmk("k1", front), DEK), options={"deadlineMs": 1500})
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_NET", "throttled"), answer)
+        self.assertLess(time.monotonic() - begun, 5)
 
     def test_faults(self):
         front = servers.front(gcp["port"], bearer=gcp["bearer"], status503=15, reset=5, garbage=5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""moto: KMS, STS and IAM that check signatures. Prints {port, accessKeyId, secretAccessKey, keys, role, session}.
+"""moto: KMS, STS and IAM that check signatures. Prints {port, accessKeyId, secretAccessKey, keys, role, session, nobody, plain}.
 
 aws_server.py [KEYS]    so many CMKs (default 2)
 """
@@ -19,6 +19,12 @@ from moto.server import ThreadedMotoServer
 ALL = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]})
+NO_REENCRYPT = json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Deny", "Action": "kms:ReEncrypt*", "Resource": "*"}]})
+
+
+def given(key):
+    return {"accessKeyId": key["AccessKeyId"], "secretAccessKey": key["SecretAccessKey"]}
 
 
 def main():
@@ -42,11 +48,15 @@ def main():
     # A user without any right, to be denied.
     iam.create_user(UserName="nobody")
     nobody = iam.create_access_key(UserName="nobody")["AccessKey"]
+    # One who may do everything but ReEncrypt (moto knows that as one action, and no rights to single keys).
+    iam.create_user(UserName="plain")
+    iam.attach_user_policy(UserName="plain", PolicyArn=policy)
+    iam.attach_user_policy(UserName="plain", PolicyArn=iam.create_policy(PolicyName="plain", PolicyDocument=NO_REENCRYPT)["Policy"]["Arn"])
+    plain = iam.create_access_key(UserName="plain")["AccessKey"]
     requests.post(f"{url}/moto-api/reset-auth", data="0", timeout=10)
     print(json.dumps({"port": port, "accessKeyId": key["AccessKeyId"], "secretAccessKey": key["SecretAccessKey"],
                       "keys": keys, "role": role, "session": session,
-                      "nobody": {"accessKeyId": nobody["AccessKeyId"],
-                                 "secretAccessKey": nobody["SecretAccessKey"]}}), flush=True)
+                      "nobody": given(nobody), "plain": given(plain)}), flush=True)
     threading.Event().wait()
 
 

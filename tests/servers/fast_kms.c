@@ -188,6 +188,10 @@ static void serve(struct link *link, const char *head, const char *body)
         fail(link, 400, "InvalidCiphertextException");
         return;
     }
+    if (strstr(body, "\"DryRun\":true")) {
+        fail(link, 400, "DryRunOperationException");
+        return;
+    }
     figures.served++;
     if (decrypt) {
         EVP_EncodeBlock((uint8_t *)b64, plain, n);

@@ -47,7 +47,7 @@ def kmip_missing():
 class Servers:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="keyturn-servers-")
-        self.processes = []
+        self.processes, self.responders = [], []
         self.certs = certificates.make(f"{self.folder}/certs")
         self.ca = f"{self.certs}/ca.pem"
 
@@ -115,11 +115,14 @@ class Servers:
         """The responder for load tests (fast_kms.c); its figures come from end_fast."""
         program = os.path.join(os.environ.get("KEYTURN_BUILD", os.path.join(ROOT, "build/release")), "tests/kms/fast_kms")
         given = [f"{name}={value}" for name, value in options.items()]
-        return self.spawn("fast", [program, f"{self.certs}/server.pem", *given])["port"]
+        port = self.spawn("fast", [program, f"{self.certs}/server.pem", *given])["port"]
+        self.responders.append(self.processes[-1])
+        return port
 
     def end_fast(self):
-        """Stops the last process, the fast responder, and returns what it counted."""
-        process = self.processes.pop()
+        """Stops the last fast responder, and returns what it counted."""
+        process = self.responders.pop()
+        self.processes.remove(process)
         process.terminate()
         figures = json.loads(process.stdout.readline())
         process.stdout.close()

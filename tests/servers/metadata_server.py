@@ -4,7 +4,8 @@ it is sent. Prints {port}; GET /count tells the requests by path.
 
 metadata_server.py CONFIG    JSON: {"aws": {AccessKeyId, SecretAccessKey, Token}, "seconds": N, "authorization": TEXT,
                                     "expiring": true (the token says when), "lateBy": N (the reply
-                                    announces its expiry so many seconds too late), "azureToken": TEXT, "gcpToken": TEXT}
+                                    announces its expiry so many seconds too late), "azureToken": TEXT, "gcpToken": TEXT,
+                                    "trouble": [STATUS, ...] (of the first requests)}
 """
 import collections
 import datetime
@@ -40,8 +41,16 @@ class Handler(BaseHTTPRequestHandler):
         until += datetime.timedelta(seconds=CONFIG.get("lateBy", 0))
         return {**CONFIG["aws"], **expiring, "Code": "Success", "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
+    def trouble(self):
+        if CONFIG.get("trouble"):
+            self.answer(CONFIG["trouble"].pop(0), "")
+            return True
+        return False
+
     def do_PUT(self):
         counts[self.path] += 1
+        if self.trouble():
+            return None
         good = self.path == "/latest/api/token" and self.headers.get("X-aws-ec2-metadata-token-ttl-seconds")
         return self.answer(200 if good else 400, SESSION if good else "")
 
@@ -51,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/count":
             return self.answer(200, counts)
         counts[url.path] += 1
+        if self.trouble():
+            return None
         header = self.headers.get
         base = "/latest/meta-data/iam/security-credentials/"
         if url.path.startswith(base):
