@@ -13,15 +13,16 @@ import stage
 
 servers = aws = port = None
 CMKS = 10
-REFUSALS = {3: ("DisabledException", "is disabled."), 5: ("AccessDeniedException", "User is not authorized to perform this."),
-            7: ("NotFoundException", "Key does not exist")}
+DISABLED, DENIED, MISSING = 3, 5, 7
+NO_KEY = "00000000-0000-4000-8000-000000000007"
 
 
-def refuse(index, kind, message):
-    """A rule for requests about one CMK: Encrypt names it, Decrypt and ReEncrypt in what moto has wrapped."""
+def disable(index):
+    """moto's Decrypt looks at no state, so HAProxy answers for one CMK as KMS would: Encrypt names it, Decrypt and
+    ReEncrypt in what moto has wrapped."""
     name = aws["keys"][index].rsplit("/", 1)[1]
     return ("http-request return status 400 content-type application/json string "
-            f"'{{\"__type\":\"{kind}\",\"message\":\"{message}\"}}' "
+            "'{\"__type\":\"DisabledException\",\"message\":\"is disabled.\"}' "
             f"if {{ req.body -m reg ({name}|{stage.b64(name.encode())}) }}")
 
 
@@ -30,8 +31,7 @@ def setUpModule():
     servers = stage.start("aws")
     try:
         aws = servers.aws(CMKS + 1)
-        # moto has no policy of one key and no state that Decrypt looks at: HAProxy answers as KMS would.
-        port = servers.front(aws["port"], extra=[refuse(index, *answer) for index, answer in REFUSALS.items()])
+        port = servers.front(aws["port"], extra=[disable(DISABLED)])
     except BaseException:
         servers.stop()
         raise
@@ -43,17 +43,29 @@ def tearDownModule():
 
 
 def cmk(index, at=None):
-    return {"region": "us-east-1", "key": aws["keys"][index], "endpoint": f"127.0.0.1:{at or port}"}
+    key = aws["keys"][index] if index != MISSING else aws["keys"][index].rsplit("/", 1)[0] + "/" + NO_KEY
+    return {"region": "us-east-1", "key": key, "endpoint": f"127.0.0.1:{at or port}"}
 
 
 def given(**more):
     return {"aws": {"accessKeyId": aws["accessKeyId"], "secretAccessKey": aws["secretAccessKey"], **more}}
 
 
+def two_accounts():
+    """The second has no right at all in IAM; moto knows no rights to single keys."""
+    return {"kms_providers": {**given(), "aws:denied": aws["nobody"]},
+            "tls_options": {name: {"tlsCAFile": servers.ca} for name in ("aws", "aws:denied")}}
+
+
+def provider_of(index):
+    return "aws:denied" if index == DENIED else "aws"
+
+
 class Refused(stage.Case):
     """Ten CMKs; the fourth is disabled, the sixth denied, the eighth missing."""
 
-    EACH, BAD = 3, {3: "disabled", 5: "not authorized", 7: "does not exist"}
+    # What a wrap under a key that is not there gets from KMS does not say more than that.
+    EACH, BAD = 3, {DISABLED: "disabled", DENIED: "not authorized to perform: kms:decrypt", MISSING: "accessdeniedexception"}
 
     @classmethod
     def setUpClass(cls):
@@ -62,18 +74,20 @@ class Refused(stage.Case):
         cls.documents, cls.bad = [], {}
         for index in range(CMKS):
             for _ in range(cls.EACH):
-                document, _ = driver.create("aws", {**cmk(index), "endpoint": f"127.0.0.1:{straight}"})
+                document, _ = driver.create("aws", {**cmk(index, straight), "key": aws["keys"][index]})
                 document = bson.decode(document)
-                document["masterKey"] = {"provider": "aws", **cmk(index)}
+                document["masterKey"] = {"provider": provider_of(index), **cmk(index)}
+                if index == MISSING:  # moto's wraps begin with the key's id
+                    document["keyMaterial"] = NO_KEY.encode() + document["keyMaterial"][36:]
                 cls.documents.append(document)
                 if index in cls.BAD:
                     cls.bad[bytes(document["_id"]).hex()] = index
         driver.close()
 
-    def rewrap(self, *more, exit=1):
-        return self.keyturn("rewrap", *self.vault(self.documents), "--to", "new.bson",
-                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
-                            "--master-key", json.dumps(cmk(CMKS)), *more, exit=exit)
+    def rewrap(self, *more, documents=None, target=CMKS, exit=1):
+        return self.keyturn("rewrap", *self.vault(documents or self.documents), "--to", "new.bson",
+                            *self.providers(**two_accounts()), "--provider", provider_of(target),
+                            "--master-key", json.dumps(cmk(target)), *more, exit=exit)
 
     def check_reasons(self):
         failures = self.failures()
@@ -81,7 +95,7 @@ class Refused(stage.Case):
         for failure in failures:
             index = self.bad[stage.base64.b64decode(failure["_id"]["$binary"]["base64"]).hex()]
             self.assertIn(self.BAD[index], failure["reason"].lower(), failure)
-            self.assertIn(cmk(index)["key"].rsplit("/", 1)[1][:4], failure["reason"])
+            self.assertIn(f"{provider_of(index)} us-east-1 {cmk(index)['key']}: ", failure["reason"])
 
     def test_their_deks_alone_fail(self):
         done = self.rewrap()
@@ -98,7 +112,7 @@ class Refused(stage.Case):
         self.assertEqual(before, {})
         for line in done.out.splitlines():
             if "no longer needs" in line:
-                self.assertEqual([index for index in self.BAD if aws["keys"][index].rsplit("/", 1)[1][:8] in line], [])
+                self.assertEqual([index for index in self.BAD if cmk(index)["key"].rsplit("/", 1)[1][:8] in line], [])
 
     def test_all_or_nothing(self):
         done = self.rewrap("--all-or-nothing")
@@ -111,24 +125,19 @@ class Refused(stage.Case):
 
     def test_all_or_nothing_when_all_can(self):
         good = [d for d in self.documents if bytes(d["_id"]).hex() not in self.bad]
-        done = self.keyturn("rewrap", *self.vault(good), "--to", "new.bson",
-                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
-                            "--master-key", json.dumps(cmk(CMKS)), "--all-or-nothing")
+        done = self.rewrap("--all-or-nothing", documents=good, exit=0)
         self.assertEqual((done.report["withheld"], done.report["keys"]["rewrapped"]), (False, len(good)))
         self.assertEqual(len(self.read("new.bson")), len(good))
 
     def test_one_damaged_wrap_withholds_everything(self):
         documents = [dict(d) for d in self.documents if bytes(d["_id"]).hex() not in self.bad]
         documents[5]["keyMaterial"] = documents[5]["keyMaterial"][:-6] + b"\0\1\2\3\4\5"
-        done = self.keyturn("rewrap", *self.vault(documents), "--to", "new.bson",
-                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
-                            "--master-key", json.dumps(cmk(CMKS)), "--all-or-nothing", exit=1)
+        done = self.rewrap("--all-or-nothing", documents=documents)
         self.assertEqual((done.report["withheld"], done.report["keys"]["failed"]), (True, 1))
         self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("new.bson")], [])
 
     def test_status_says_which(self):
-        done = self.keyturn("status", *self.vault(self.documents),
-                            *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), exit=5)
+        done = self.keyturn("status", *self.vault(self.documents), *self.providers(**two_accounts()), exit=5)
         (vault,) = done.report["keyVaults"]
         self.assertEqual(len(vault["cmks"]), CMKS)
         refused = {cmk["cmk"]: cmk["why"] for cmk in vault["cmks"] if cmk["usable"] == "no"}
@@ -139,13 +148,28 @@ class Refused(stage.Case):
         self.assertIn("3 findings: 3 unusable   exit 5", done.out)
 
     def test_a_target_that_refuses(self):
-        for index in self.BAD:
-            done = self.keyturn("rewrap", *self.vault(self.documents[:3]), "--to", "new.bson",
-                                *self.providers(given(), {"aws": {"tlsCAFile": servers.ca}}), "--provider", "aws",
-                                "--master-key", json.dumps(cmk(index)), exit=None)
-            self.assertIn(done.exit, (2, 4))
-            self.assertIn(self.BAD[index], done.err.lower())
+        for index, says in ((DISABLED, "disabled"), (DENIED, "not authorized to perform: kms:Encrypt"), (MISSING, "NotFoundException")):
+            done = self.rewrap(documents=self.documents[:3], target=index, exit=2)
+            self.assertIn(says, done.err)
+            self.assertIn(cmk(index)["key"], done.err)
             self.assertFalse(os.path.exists(self.path("new.bson")))
+
+
+class WithoutReEncrypt(stage.Case):
+    def test_two_requests_a_dek_instead(self):
+        driver = kmscrypt.Driver(given(), servers.ca, f"{servers.certs}/client.pem")
+        documents = [bson.decode(driver.create("aws", cmk(0))[0]) for _ in range(12)]
+        driver.close()
+        rewrap = ["rewrap", *self.vault(documents), "--to", "new.bson", "--provider", "aws", "--master-key", json.dumps(cmk(1)),
+                  *self.providers({"aws": aws["plain"]}, {"aws": {"tlsCAFile": servers.ca}})]
+        dry = self.keyturn(*rewrap, "--dry-run")
+        self.assertIn("kms:ReEncryptFrom", "".join(dry.report["warnings"]))
+        self.assertRegex(dry.out, r"unwrap +aws .* 12 calls")
+        self.assertRegex(dry.out, r"wrap +aws .* 12 calls")
+        self.assertNotIn("ReEncrypt  ", dry.out)
+        done = self.keyturn(*rewrap)
+        self.assertEqual((done.report["keys"]["rewrapped"], done.report["keys"]["failed"]), (12, 0))
+        self.assertEqual({document["masterKey"]["key"] for document in self.read("new.bson")}, {aws["keys"][1]})
 
 
 class Tls(stage.Case):
