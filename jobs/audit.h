@@ -13,8 +13,8 @@ struct kt_audit_reading {
     struct kt_audit_cmk *ages; /* beside cmks.v */
     size_t ages_capacity;
     struct kt_audit_vault *shown;
-    struct kt_buf where, name; /* of a server */
-    uint64_t *names;           /* hashes of keyAltNames; two equal ones are taken for the same name */
+    struct kt_buf where, name, hosts; /* of a server */
+    uint64_t *names;                  /* hashes of keyAltNames; two equal ones are taken for the same name */
     size_t names_count, names_capacity;
     uint8_t (*ids)[16]; /* sorted once the vault is read */
     bool *used;         /* beside ids */

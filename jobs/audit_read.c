@@ -14,9 +14,11 @@ static bool is_versionless(const struct kt_key_doc *key)
 {
     bson_t view;
     bson_iter_t iter;
-    return key->kms == KT_KMS_AZURE &&
-           bson_init_static(&view, key->master_key.data, key->master_key.nbytes) &&
-           !bson_iter_init_find(&iter, &view, "keyVersion");
+    if (key->kms != KT_KMS_AZURE || !bson_init_static(&view, key->master_key.data, key->master_key.nbytes))
+        return false;
+    /* Drivers put an empty one into the same place of the address as none. */
+    return !bson_iter_init_find(&iter, &view, "keyVersion") ||
+           (BSON_ITER_HOLDS_UTF8(&iter) && !*bson_iter_utf8(&iter, NULL));
 }
 
 static void count_age(const struct kt_audit *audit, struct kt_audit_cmk *age, const struct kt_key_doc *key)
@@ -84,7 +86,7 @@ static enum kt_status count_key(struct kt_audit *audit, struct kt_audit_reading 
         if (kt_array_reserve(&reading->ages, &reading->ages_capacity, before + 1, sizeof *reading->ages) !=
             KT_OK)
             return KT_E_NOMEM;
-        reading->ages[before] = (struct kt_audit_cmk){.name = cmk->name};
+        reading->ages[before] = (struct kt_audit_cmk){.name = cmk->name, .master_key = kt_cmk_stored(cmk)};
         cmk->rank = before;
     }
     count_age(audit, &reading->ages[cmk->rank], key);
@@ -288,4 +290,5 @@ void kt_audit_reading_free(struct kt_audit_reading *reading)
     free(reading->used);
     kt_buf_free(&reading->name);
     kt_buf_free(&reading->where);
+    kt_buf_free(&reading->hosts);
 }

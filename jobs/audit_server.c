@@ -68,10 +68,14 @@ static enum kt_status name_vault(struct kt_audit_reading *reading, const char *n
         status = kt_buf_append(&reading->where, " on ", 4);
     if (status == KT_OK)
         status = kt_buf_append(&reading->where, server, strlen(server) + 1);
+    if (status == KT_OK)
+        status = kt_mongo_hosts(mongo, &reading->hosts);
     if (status != KT_OK)
         return status;
     reading->shown->name = (const char *)reading->name.data;
     reading->shown->where = (const char *)reading->where.data;
+    reading->shown->server = reading->shown->where + 4;
+    reading->shown->hosts = (const char *)reading->hosts.data;
     return KT_OK;
 }
 

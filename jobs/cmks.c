@@ -17,6 +17,18 @@ bool kt_cmk_refuses(const struct kt_cmk *cmk)
     return cmk->tried == KT_E_DENIED || cmk->tried == KT_E_CREDENTIALS;
 }
 
+bool kt_job_ends_with(enum kt_status status)
+{
+    switch (kt_status_category(status)) {
+    case KT_CAT_RETRY:
+    case KT_CAT_STOP:
+    case KT_CAT_INTERNAL:
+        return true;
+    default:
+        return status == KT_E_CREDENTIALS;
+    }
+}
+
 void kt_cmk_provider_id(const struct kt_cmk *cmk, char *out, size_t nbytes)
 {
     bson_t view;

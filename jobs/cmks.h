@@ -50,6 +50,10 @@ struct kt_cmk *kt_cmks_find(const struct kt_cmks *cmks, struct kt_span master_ke
 KT_MUST_USE enum kt_status kt_cmks_count(struct kt_cmks *cmks, const struct kt_key_doc *key,
                                          struct kt_cmk **cmk);
 
+/* Whether a key's failure is no fault of the key: a KMS that is away, credentials that have died, a stop. The
+ * job ends and goes on later. */
+bool kt_job_ends_with(enum kt_status status);
+
 /* Makes a CMK of its own from a stored masterKey. KT_OK or KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_cmk_new(struct kt_cmk **cmk, const struct kt_cmks *cmks,
                                       struct kt_span master_key);

@@ -151,18 +151,6 @@ enum kt_status kt_job_open(struct kt_job **out, const struct kt_job_options *opt
     return KT_OK;
 }
 
-bool kt_job_ends_with(enum kt_status status)
-{
-    switch (kt_status_category(status)) {
-    case KT_CAT_RETRY:
-    case KT_CAT_STOP:
-    case KT_CAT_INTERNAL:
-        return true;
-    default:
-        return status == KT_E_CREDENTIALS;
-    }
-}
-
 /* Anything but authentic values at the schema's paths. */
 static bool verify_found(const struct kt_job *job)
 {
@@ -191,18 +179,6 @@ static int exit_of(const struct kt_job *job, enum kt_status status)
     }
 }
 
-static void fill_kms(struct kt_job *job, struct kt_kms_counts *counts)
-{
-    struct kt_kms_stats stats;
-    job->result.has_kms = kt_kms_strategies_stats(job->kms, &stats);
-    if (job->result.has_kms)
-        *counts = (struct kt_kms_counts){.calls = stats.requests,
-                                         .retries = stats.retries,
-                                         .throttled = stats.throttled,
-                                         .p50_ms = stats.p50_ms,
-                                         .p99_ms = stats.p99_ms};
-}
-
 static void fill_result(struct kt_job *job, enum kt_status status)
 {
     struct kt_job_result *result = &job->result;
@@ -212,7 +188,6 @@ static void fill_result(struct kt_job *job, enum kt_status status)
     result->backend = kt_engine_backend(job->engine);
     result->threads = job->threads;
     result->warnings = (const char *const *)job->warnings;
-    fill_kms(job, &result->kms);
     result->failures_file = kt_failures_first_name(&job->failures);
     for (size_t i = 0; i < job->namespaces_count; i++) {
         struct kt_namespace *ns = &job->namespaces[i];
@@ -238,6 +213,7 @@ static void fill_result(struct kt_job *job, enum kt_status status)
     result->namespaces_count = job->namespaces_count;
     if (job->command->result)
         job->command->result(job);
+    kt_kms_fill_result(job);
 }
 
 /* A job that went on, or does a part, has not seen everything itself. */

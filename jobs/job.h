@@ -8,6 +8,7 @@
 #include "common/secmem.h"
 #include "csfle/schema.h"
 #include "jobs/failures.h"
+#include "jobs/kms_plan.h"
 #include "jobs/team.h"
 #include "keys/dek_cache.h"
 #include "keys/key_table.h"
@@ -85,6 +86,8 @@ struct kt_job {
     int threads;
     uint64_t started_ns, opened_ns; /* opened: how long opening took; what lies between is the user's */
 
+    struct kt_cmks key_cmks; /* of the keys that the table has handed to their providers; its lock */
+    struct kt_kms_draft kms_draft;
     void *state;          /* the command's own */
     struct kt_live *live; /* on a server: lanes instead of the team (jobs/live.h); else NULL */
     /* How a batch that is planned is laid out; NULL: as documents (jobs/fields.c). */
@@ -102,10 +105,6 @@ void kt_job_warn(struct kt_job *job, const char *fmt, ...) KT_PRINTF(2, 3);
  * KT_E_LIMIT: more have failed than --max-failures allows. */
 KT_MUST_USE enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch,
                                               struct kt_error *err);
-
-/* Whether a key's failure is no fault of the key: a KMS that is away, credentials that have died, a stop. The
- * job ends and goes on later. */
-bool kt_job_ends_with(enum kt_status status);
 
 /* What the job does with an entry of a source, of its own or of a second one over the same store: NULL, it
  * passes through. */

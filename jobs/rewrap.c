@@ -156,8 +156,11 @@ static void rewrap_result(struct kt_job *job)
         return;
     for (size_t i = 0; i < rewrap->cmks.count; i++) {
         const struct kt_cmk *cmk = rewrap->cmks.v[i];
+        const struct kt_cmk *to = cmk->to ? cmk->to : cmk;
         cmks[i] = (struct kt_cmk_counts){.from = cmk->name,
-                                         .to = cmk->to ? cmk->to->name : cmk->name,
+                                         .to = to->name,
+                                         .from_master_key = kt_cmk_stored(cmk),
+                                         .to_master_key = kt_cmk_stored(to),
                                          .matched = cmk->keys,
                                          .rewrapped = job->result.withheld ? 0 : cmk->rewrapped};
     }
@@ -178,7 +181,6 @@ static void rewrap_close(struct kt_job *job)
     kt_cmk_free(rewrap->target);
     kt_cmks_free(&rewrap->cmks);
     free(rewrap->result);
-    free(rewrap->plan_lines);
     kt_filter_free(rewrap->filter);
     free(rewrap);
 }

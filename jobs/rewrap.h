@@ -15,8 +15,6 @@ struct kt_rewrap {
     struct kt_cmk **own;   /* then: those CMKs as they are written, one for each of cmks */
     size_t keys_max;       /* keys whose plaintext a batch may hold at a time */
     struct kt_cmk_counts *result;
-    struct kt_kms_plan plan;
-    struct kt_kms_plan_line *plan_lines;
     bool doomed; /* all or nothing, and a CMK that cannot be used: keys are counted, the KMS is not asked */
 };
 
@@ -34,8 +32,8 @@ KT_MUST_USE enum kt_status kt_rewrap_try_sources(struct kt_job *job, struct kt_r
  * key), and sets .to and .reencrypts of every CMK. */
 KT_MUST_USE enum kt_status kt_rewrap_aim(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err);
 
-/* Wraps and unwraps random bytes with every target; asks whether a real DEK may be ReEncrypted, and where that
- * is refused sets .reencrypts back and warns. */
+/* Wraps and unwraps random bytes with every target; asks whether a real DEK may be ReEncrypted, and where
+ * that is refused sets .reencrypts back and warns. */
 KT_MUST_USE enum kt_status kt_rewrap_try_targets(struct kt_job *job, struct kt_rewrap *rewrap,
                                                  struct kt_error *err);
 

@@ -94,6 +94,15 @@ static enum kt_status open_vault(struct kt_job *job, struct kt_key_source *sourc
     return status;
 }
 
+/* What does not fit into memory is missing from the figures alone. */
+static void count_asked(void *job, struct kt_span master_key)
+{
+    struct kt_cmk *cmk;
+    struct kt_key_doc key = {.master_key = master_key};
+    if (kt_cmks_count(&((struct kt_job *)job)->key_cmks, &key, &cmk) != KT_OK)
+        return;
+}
+
 static enum kt_status open_keys(struct kt_job *job, struct kt_error *err)
 {
     struct kt_key_source source;
@@ -104,11 +113,17 @@ static enum kt_status open_keys(struct kt_job *job, struct kt_error *err)
                                            .secmem = job->secmem,
                                            .source = source,
                                            .strategies = job->strategies,
+                                           .asked = count_asked,
+                                           .asked_context = job,
                                            .log = job->log};
+    job->key_cmks.providers = job->providers;
+    job->key_cmks.strategies = &job->strategies;
     status = kt_key_table_new(&job->table, &options, job->engine, err);
     /* decrypt takes the keys that the payloads name; one that the schema names need not be there. */
     if (status == KT_OK && job->command->needs_schema)
         status = kt_job_settle_rule_keys(job, err);
+    if (status == KT_OK && kt_kms_draft_of_keys(job) != KT_OK)
+        status = kt_fail(err, KT_E_NOMEM, "memory ran out");
     return status;
 }
 
@@ -259,6 +274,8 @@ void kt_job_tear_down(struct kt_job *job)
     kt_only_free(job->only);
     kt_job_free_namespaces(job);
     kt_key_table_free(job->table);
+    kt_cmks_free(&job->key_cmks);
+    kt_kms_draft_free(&job->kms_draft);
     kt_vault_file_close(job->vault);
     kt_vault_mongo_close(job->vault_server);
     kt_schema_map_free(job->schemas);

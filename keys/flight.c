@@ -19,6 +19,7 @@ void kt_flights_free(struct kt_flight *flights)
 
 static void take_off(struct kt_flight *flight, uint8_t *block)
 {
+    const struct kt_key_table_options *options = &flight->table->options;
     flight->deks = block;
     for (size_t i = 0; i < flight->count; i++) {
         const uint8_t *bytes = flight->bytes.data;
@@ -30,6 +31,8 @@ static void take_off(struct kt_flight *flight, uint8_t *block)
             .dek = block + i * KT_DEK_NBYTES,
             .status = KT_E_INTERNAL,
         };
+        if (options->asked)
+            options->asked(options->asked_context, flight->items[i].master_key);
     }
     flight->batch.items = flight->items;
     flight->batch.count = flight->count;

@@ -47,6 +47,9 @@ struct kt_key_table_options {
     struct kt_secmem *secmem;
     struct kt_key_source source;
     struct kt_strategies strategies; /* zero-initialised: local providers only */
+    /* Told of each key that is handed to its provider, under the table's lock. NULL: nobody asks. */
+    void (*asked)(void *context, struct kt_span master_key);
+    void *asked_context;
     const struct kt_log *log;
 };
 /* engine prepares the ephemeral key and is not kept. KT_OK, KT_E_NOMEM (locked memory too), KT_E_INTERNAL (no

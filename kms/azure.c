@@ -250,6 +250,19 @@ static bool own_link(const struct kt_cmk *cmk, const char *link)
     return *rest == '/' || (!strchr(cmk->vault, ':') && strncmp(rest, ":443/", 5) == 0);
 }
 
+/* Of an item of the list; NULL when it is of another key or disabled. */
+static const char *listed_version(const struct kt_cmk *cmk, const bson_iter_t *item)
+{
+    bson_iter_t fields, kid, enabled;
+    if (!BSON_ITER_HOLDS_DOCUMENT(item) || !bson_iter_recurse(item, &fields) ||
+        !bson_iter_find_descendant(&fields, "kid", &kid) || !BSON_ITER_HOLDS_UTF8(&kid))
+        return NULL;
+    if (bson_iter_recurse(item, &fields) &&
+        bson_iter_find_descendant(&fields, "attributes.enabled", &enabled) && !bson_iter_as_bool(&enabled))
+        return NULL;
+    return version_of(cmk, bson_iter_utf8(&kid, NULL));
+}
+
 enum kt_verdict kt_azure_parse_versions(struct kt_kms_call *call, const struct kt_cmk *cmk,
                                         const struct kt_exchange *x, struct kt_secbuf *versions,
                                         struct kt_secbuf *link)
@@ -262,11 +275,7 @@ enum kt_verdict kt_azure_parse_versions(struct kt_kms_call *call, const struct k
     if (bson_iter_init_find(&it, json, "value") && BSON_ITER_HOLDS_ARRAY(&it) &&
         bson_iter_recurse(&it, &item))
         while (bson_iter_next(&item)) {
-            bson_iter_t kid;
-            const char *version = NULL;
-            if (BSON_ITER_HOLDS_DOCUMENT(&item) && bson_iter_recurse(&item, &kid) &&
-                bson_iter_find(&kid, "kid") && BSON_ITER_HOLDS_UTF8(&kid))
-                version = version_of(cmk, bson_iter_utf8(&kid, NULL));
+            const char *version = listed_version(cmk, &item);
             if (version && versions->nbytes < VERSIONS_MAX)
                 kt_secbuf_put(versions, version, strlen(version) + 1);
         }

@@ -29,7 +29,7 @@ enum kt_verdict kt_azure_parse_key(struct kt_kms_call *call, const struct kt_cmk
                                    const struct kt_exchange *x, EVP_PKEY **key);
 
 /* GET of the list of versions, page by page: link is NULL or what the last page named. parse appends
- * NUL-terminated versions, and puts the next page's link (or nothing) into link. */
+ * NUL-terminated versions that are enabled, and puts the next page's link (or nothing) into link. */
 enum kt_verdict kt_azure_build_versions(struct kt_kms_call *call, const struct kt_cmk *cmk,
                                         const struct kt_token *token, const struct kt_secbuf *link,
                                         struct kt_exchange *x);

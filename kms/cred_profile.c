@@ -86,6 +86,10 @@ static bool take_keys(const struct profile *profile, const char *name, struct kt
     return ok;
 }
 
+/* What only Amazon's own tools can do: a profile with it is refused rather than passed over, as another
+ * identity would be used then. */
+static const char *const not_ours[] = {"sso_session", "sso_start_url", "credential_process", "login_session"};
+
 bool kt_profile_applies(struct kt_cred *cred)
 {
     struct profile profile;
@@ -93,6 +97,8 @@ bool kt_profile_applies(struct kt_cred *cred)
     open_files(&profile, cred);
     bool applies = setting(&profile, profile.name, "aws_access_key_id", &value) ||
                    setting(&profile, profile.name, "role_arn", &value);
+    for (size_t i = 0; i < sizeof not_ours / sizeof not_ours[0]; i++)
+        applies |= setting(&profile, profile.name, not_ours[i], &value);
     close_files(&profile);
     return applies;
 }
@@ -115,6 +121,20 @@ static enum kt_verdict assume(struct profile *profile, struct kt_cred *cred, str
     return kt_sts_assume(cred, call, x, role, session, named ? external : NULL, &cred->base);
 }
 
+static enum kt_verdict refuse(const struct profile *profile, struct kt_kms_call *call)
+{
+    struct kt_span value;
+    for (size_t i = 0; i < sizeof not_ours / sizeof not_ours[0]; i++)
+        if (setting(profile, profile->name, not_ours[i], &value))
+            return kt_verdict_say(
+                call, KT_V_FINAL, KT_KMS_R_CREDENTIALS,
+                "AWS profile \"%s\" has %s, which keyturn cannot do; export its credentials: "
+                "eval \"$(aws configure export-credentials --format env)\"",
+                profile->name, not_ours[i]);
+    return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS,
+                          "AWS profile \"%s\" lacks aws_secret_access_key", profile->name);
+}
+
 enum kt_verdict kt_profile_build(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
                                  struct kt_token *token)
 {
@@ -127,8 +147,7 @@ enum kt_verdict kt_profile_build(struct kt_cred *cred, struct kt_kms_call *call,
     else if (take_keys(&profile, profile.name, token))
         verdict = KT_V_DONE;
     else
-        verdict = kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CREDENTIALS,
-                                 "AWS profile \"%s\" lacks aws_secret_access_key", profile.name);
+        verdict = refuse(&profile, call);
     close_files(&profile);
     return verdict;
 }

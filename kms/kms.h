@@ -149,6 +149,7 @@ bool kt_kms_can_rewrap(const struct kt_kms_account *from, struct kt_span from_ma
  * that is fetched once is there (KMIP and Azure wraps: 0), and how many have to be made once per CMK. */
 struct kt_kms_cost {
     uint32_t each, once;
+    bool at_least; /* a call may take more: an Azure key's versions are tried one after the other */
 };
 struct kt_kms_cost kt_kms_cost(enum kt_kms kms, enum kt_kms_op op, struct kt_span master_key);
 

@@ -22,14 +22,15 @@ struct kt_kms_cost kt_kms_cost(enum kt_kms kms, enum kt_kms_op op, struct kt_spa
 {
     struct kt_cmk cmk;
     if (kms == KT_KMS_LOCAL || kt_cmk_parse(kms, master_key, &cmk, NULL) != KT_OK)
-        return (struct kt_kms_cost){0, 0};
+        return (struct kt_kms_cost){0};
     if (op == KT_KMS_RESOLVE) {
         uint32_t once = kms == KT_KMS_AZURE && !cmk.version ? 1 : kms == KT_KMS_KMIP && !cmk.key_id ? 2 : 0;
-        return (struct kt_kms_cost){0, once};
+        return (struct kt_kms_cost){.once = once};
     }
     if (kms == KT_KMS_KMIP && !cmk.delegated)
-        return (struct kt_kms_cost){0, 1};
+        return (struct kt_kms_cost){.once = 1};
     if (kms == KT_KMS_AZURE && op == KT_KMS_WRAP)
-        return (struct kt_kms_cost){0, 1};
-    return (struct kt_kms_cost){1, 0};
+        return (struct kt_kms_cost){.once = 1};
+    bool versionless = kms == KT_KMS_AZURE && op == KT_KMS_UNWRAP && !cmk.version;
+    return (struct kt_kms_cost){.each = 1, .at_least = versionless};
 }

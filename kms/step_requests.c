@@ -183,7 +183,7 @@ static enum kt_verdict parse_azure(struct kt_kms_call *call, struct kt_slot *slo
         call->loop.step ? versions_of(slot->loop, call, slot->token->account, cmk) : NULL;
     enum kt_verdict verdict = kt_azure_parse(call, cmk, azure_version(call, versions, cmk), x);
     if (verdict == KT_V_FINAL && call->op == KT_KMS_UNWRAP && !cmk->version &&
-        (call->reason == KT_KMS_R_CIPHERTEXT || (call->loop.step > 0 && call->reason == KT_KMS_R_DISABLED))) {
+        (call->reason == KT_KMS_R_CIPHERTEXT || call->reason == KT_KMS_R_DISABLED)) {
         call->loop.step++;
         return KT_V_NEXT;
     }

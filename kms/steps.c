@@ -108,7 +108,8 @@ const char *kt_step_version_at(const struct kt_asset *versions, uint32_t index)
     return at < end ? at : NULL;
 }
 
-/* Step 0 of a versionless unwrap asks for the current version, step n for the n-th of the list. */
+/* Step 0 of a versionless unwrap asks for the current version, which may be disabled by now, step n for the
+ * n-th of the list of those that are not. */
 static enum kt_verdict azure_unwrap(struct kt_kms_loop *loop, struct kt_kms_call *call,
                                     struct kt_account *account, const struct kt_cmk *cmk)
 {
@@ -124,8 +125,11 @@ static enum kt_verdict azure_unwrap(struct kt_kms_loop *loop, struct kt_kms_call
     if (kt_step_version_at(asset, call->loop.step - 1))
         return KT_V_SEND;
     call->error = refused;
+    if (call->reason == KT_KMS_R_DISABLED)
+        return KT_V_FINAL;
     return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CIPHERTEXT,
-                          "no version of this key opens it (the masterKey has no keyVersion, %u were tried)",
+                          "no enabled version of this key opens it (the masterKey has no keyVersion, %u were "
+                          "tried)",
                           call->loop.step - 1);
 }
 

@@ -78,6 +78,15 @@ void kt_json_text(struct kt_json *json, const char *name, const char *text)
         fputs("null", json->out);
 }
 
+void kt_json_document(struct kt_json *json, const char *name, const uint8_t *bson, size_t nbytes)
+{
+    bson_t view;
+    char *text = bson_init_static(&view, bson, nbytes) ? bson_as_relaxed_extended_json(&view, NULL) : NULL;
+    field(json, name);
+    fputs(text ? text : "null", json->out);
+    bson_free(text);
+}
+
 void kt_json_count(struct kt_json *json, const char *name, uint64_t n)
 {
     field(json, name);

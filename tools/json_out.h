@@ -4,6 +4,7 @@
 #define KT_TOOLS_JSON_OUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -23,6 +24,8 @@ void kt_json_end(struct kt_json *json, char kind);
 void kt_json_text(struct kt_json *json, const char *name, const char *text);
 void kt_json_count(struct kt_json *json, const char *name, uint64_t n);
 void kt_json_seconds(struct kt_json *json, const char *name, double seconds); /* three digits */
+/* BSON, as relaxed Extended JSON; null where it is none. */
+void kt_json_document(struct kt_json *json, const char *name, const uint8_t *bson, size_t nbytes);
 void kt_json_bool(struct kt_json *json, const char *name, bool value);
 
 #endif

@@ -40,10 +40,12 @@ void kt_kms_print_plan(FILE *out, const struct kt_job_options *options, const st
         kt_table_cell(&table, "%s", line->cmk);
         kt_table_cell(&table, "%s DEK%s", kt_count_text(line->deks).s, kt_summary_plural(line->deks));
         kt_table_cell(&table, "%s", each(line));
-        kt_table_cell(&table, "%s call%s", kt_count_text(line->calls).s, kt_summary_plural(line->calls));
+        kt_table_cell(&table, "%s%s call%s", line->at_least ? "at least " : "", kt_count_text(line->calls).s,
+                      kt_summary_plural(line->calls));
     }
     kt_table_print(&table, out);
-    fprintf(out, "  total   %s calls", kt_count_text(plan->calls).s);
+    fprintf(out, "  total   %s%s call%s", plan->at_least ? "at least " : "", kt_count_text(plan->calls).s,
+            kt_summary_plural(plan->calls));
     if (plan->usd > 0)
         fprintf(out, ", USD %.2f%s", plan->usd, plan->unpriced ? " (Azure's and KMIP's not counted)" : "");
     print_time(out, options, plan);

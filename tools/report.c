@@ -117,6 +117,11 @@ static void write_namespaces(struct kt_json *json, const struct kt_job_result *r
     kt_json_end(json, '{');
 }
 
+static void write_master_key(struct kt_json *json, const char *name, struct kt_span bson)
+{
+    kt_json_document(json, name, bson.data, bson.nbytes);
+}
+
 static void write_keys(struct kt_json *json, const struct kt_key_counts *keys)
 {
     kt_json_begin(json, "keys", '{');
@@ -131,6 +136,8 @@ static void write_keys(struct kt_json *json, const struct kt_key_counts *keys)
         kt_json_begin(json, NULL, '{');
         kt_json_text(json, "from", keys->cmks[i].from);
         kt_json_text(json, "to", keys->cmks[i].to);
+        write_master_key(json, "fromMasterKey", keys->cmks[i].from_master_key);
+        write_master_key(json, "toMasterKey", keys->cmks[i].to_master_key);
         kt_json_count(json, "matched", keys->cmks[i].matched);
         kt_json_count(json, "rewrapped", keys->cmks[i].rewrapped);
         kt_json_end(json, '{');
@@ -148,6 +155,21 @@ void kt_report_kms(struct kt_json *json, const struct kt_kms_counts *kms)
     kt_json_seconds(json, "p50Ms", kms->p50_ms);
     kt_json_seconds(json, "p99Ms", kms->p99_ms);
     kt_json_end(json, '{');
+}
+
+static void write_unwrapped(struct kt_json *json, const struct kt_job_result *result)
+{
+    kt_json_begin(json, "unwrapped", '[');
+    for (size_t i = 0; i < result->kms_lines_count; i++) {
+        const struct kt_kms_plan_line *line = &result->kms_lines[i];
+        kt_json_begin(json, NULL, '{');
+        kt_json_text(json, "provider", line->provider);
+        kt_json_text(json, "cmk", line->cmk);
+        kt_json_count(json, "deks", line->deks);
+        kt_json_count(json, "calls", line->calls);
+        kt_json_end(json, '{');
+    }
+    kt_json_end(json, '[');
 }
 
 static void write_result(struct kt_json *json, const struct kt_job_options *options,
@@ -169,6 +191,8 @@ static void write_result(struct kt_json *json, const struct kt_job_options *opti
         write_namespaces(json, result, options->kind);
     if (result->has_kms)
         kt_report_kms(json, &result->kms);
+    if (result->has_kms && options->kind != KT_JOB_REWRAP)
+        write_unwrapped(json, result);
 }
 
 /* The job may have made a file of that name since the report was opened. */

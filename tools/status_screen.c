@@ -151,6 +151,7 @@ static void report_cmk(struct kt_json *json, const struct kt_audit_cmk *cmk)
 {
     kt_json_begin(json, NULL, '{');
     kt_json_text(json, "cmk", cmk->name);
+    kt_json_document(json, "masterKey", cmk->master_key.data, cmk->master_key.nbytes);
     kt_json_count(json, "deks", cmk->deks);
     kt_json_count(json, "old", cmk->old);
     kt_json_text(json, "oldest", date_text(cmk->oldest_ms).s);
@@ -166,6 +167,9 @@ static void report_vault(struct kt_json *json, const struct kt_audit_vault *vaul
 {
     kt_json_begin(json, NULL, '{');
     kt_json_text(json, "keyVault", vault->name);
+    kt_json_text(json, "file", vault->server ? NULL : vault->name);
+    kt_json_text(json, "server", vault->server);
+    kt_json_text(json, "hosts", vault->hosts);
     kt_json_count(json, "deks", vault->deks);
     kt_json_count(json, "inBackup", vault->backups);
     kt_json_count(json, "broken", vault->broken);

@@ -31,6 +31,7 @@ enum kt_audit_use { KT_USE_NOT_TRIED, KT_USE_YES, KT_USE_NO };
 
 struct kt_audit_cmk {
     const char *name;             /* short, for screens */
+    struct kt_span master_key;    /* the whole masterKey document, BSON */
     uint64_t deks, old;           /* old: last wrapped longer ago than older_than_ms */
     int64_t oldest_ms, newest_ms; /* updateDate, UTC */
     bool versionless;             /* Azure without keyVersion: a new version of the key locks its DEKs out */
@@ -48,8 +49,9 @@ enum kt_audit_index {
 };
 
 struct kt_audit_vault {
-    const char *name;  /* of the store; a server's own name */
-    const char *where; /* " on rs0" for a server, else "" */
+    const char *name;           /* of the store; a server's own name */
+    const char *where;          /* " on rs0" for a server, else "" */
+    const char *server, *hosts; /* "rs0", "db1:27017,db2:27017" of the connection string; NULL: a file */
     uint64_t deks, broken, unnamed, duplicate_names;
     uint64_t backups; /* of deks: old wraps in a backup that a rewrap made */
     enum kt_audit_index index;

@@ -87,7 +87,8 @@ struct kt_ns_counts {
 
 /* One line of rewrap's summary: keys from one CMK. */
 struct kt_cmk_counts {
-    const char *from, *to; /* short names for screens */
+    const char *from, *to;                         /* short names for screens */
+    struct kt_span from_master_key, to_master_key; /* the whole masterKey documents, BSON */
     uint64_t matched, rewrapped;
 };
 
@@ -109,9 +110,11 @@ struct kt_kms_plan_line {
     const char *provider, *cmk; /* id; short name for screens */
     const char *operation;      /* "ReEncrypt", "unwrap", "wrap", "proof" */
     uint64_t deks, calls;
+    bool at_least; /* calls is a lower bound */
 };
 
-/* What a rewrap will ask of the KMS when nothing fails, besides the trials that have been made. */
+/* What a job asks of the KMS when nothing fails. rewrap: besides the trials that have been made. The others:
+ * each key once that the schema names, at the start; keys that only documents name come on top (at_least). */
 struct kt_kms_plan {
     const struct kt_kms_plan_line *lines; /* those with calls, and "proof" */
     size_t lines_count;
@@ -120,6 +123,7 @@ struct kt_kms_plan {
     double seconds;             /* at kms_rate, or at the usual quotas; 0: nothing is known */
     double rate;                /* of the slowest quota, calls a second */
     bool quota_known, unpriced; /* quota_known: every provider's; unpriced: some calls have no list price */
+    bool at_least;              /* calls is a lower bound */
 };
 
 struct kt_job_result {
@@ -131,10 +135,12 @@ struct kt_job_result {
     int threads;
     const struct kt_ns_counts *namespaces;
     size_t namespaces_count;
-    struct kt_key_counts keys; /* rewrap */
-    bool has_kms;              /* a provider needs a KMS */
-    struct kt_kms_counts kms;  /* then: of this run */
-    bool withheld;             /* all_or_nothing: a key failed, so nothing was written */
+    struct kt_key_counts keys;                /* rewrap */
+    bool has_kms;                             /* a provider needs a KMS */
+    struct kt_kms_counts kms;                 /* then: of this run */
+    const struct kt_kms_plan_line *kms_lines; /* of jobs other than rewrap: the keys that were unwrapped */
+    size_t kms_lines_count;
+    bool withheld; /* all_or_nothing: a key failed, so nothing was written */
     const char
         *failures_file; /* where failed documents are listed; NULL: none failed. With several: the first */
     const char *backup; /* rewrap on a server: the file with what was; NULL: none was needed */
@@ -192,7 +198,8 @@ KT_API KT_MUST_USE enum kt_status kt_job_run(struct kt_job *job, struct kt_error
 /* After kt_job_open. False: the job writes nothing on a server. Lives until kt_job_close. */
 KT_API bool kt_job_plan(struct kt_job *job, struct kt_job_plan *plan);
 
-/* After kt_job_open. False: the job is no rewrap, or no CMK needs a KMS. Lives until kt_job_close. */
+/* After kt_job_open; after kt_job_run it holds what keys were met on the way, too. False: no key needs a KMS.
+ * Lives until kt_job_close; its lines until kt_job_run ends. */
 KT_API bool kt_job_kms_plan(const struct kt_job *job, struct kt_kms_plan *plan);
 
 /* Asks a running job to end soon with everything so far written and a checkpoint (exit 3). Async-signal-safe;

@@ -82,6 +82,23 @@ const char *kt_mongo_name(const struct kt_mongo *mongo)
     return mongo->name;
 }
 
+enum kt_status kt_mongo_hosts(const struct kt_mongo *mongo, struct kt_buf *out)
+{
+    mongoc_uri_t *uri = mongoc_uri_new(mongo->uri);
+    enum kt_status status = uri ? KT_OK : KT_E_NOMEM;
+    const char *srv = uri ? mongoc_uri_get_srv_hostname(uri) : NULL;
+    if (srv)
+        status = kt_buf_append(out, srv, strlen(srv));
+    for (const mongoc_host_list_t *at = uri && !srv ? mongoc_uri_get_hosts(uri) : NULL; at && status == KT_OK;
+         at = at->next) {
+        status = kt_buf_append(out, at->host_and_port, strlen(at->host_and_port));
+        if (status == KT_OK && at->next)
+            status = kt_buf_append(out, ",", 1);
+    }
+    mongoc_uri_destroy(uri);
+    return status == KT_OK ? kt_buf_append(out, "", 1) : status;
+}
+
 const char *kt_mongo_uri(const struct kt_mongo *mongo)
 {
     return mongo->uri;

@@ -30,7 +30,10 @@ void kt_mongo_close(struct kt_mongo *mongo);
 enum kt_topology { KT_REPLICA_SET, KT_SHARDED, KT_STANDALONE };
 enum kt_topology kt_mongo_topology(const struct kt_mongo *mongo);
 const char *kt_mongo_name(const struct kt_mongo *mongo); /* for people: "rs0", or "host:port" */
-const char *kt_mongo_uri(const struct kt_mongo *mongo);  /* as given: may hold a password */
+/* Appends "db1:27017,db2:27017", as the URI has them, or the name that an SRV record stands under, and a NUL.
+ * KT_OK or KT_E_NOMEM. */
+KT_MUST_USE enum kt_status kt_mongo_hosts(const struct kt_mongo *mongo, struct kt_buf *out);
+const char *kt_mongo_uri(const struct kt_mongo *mongo); /* as given: may hold a password */
 
 /* For how long a server that is away is looked for: the URI's serverSelectionTimeoutMS (30 s). Commands are
  * sent again until it has passed. */

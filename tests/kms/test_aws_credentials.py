@@ -77,6 +77,14 @@ class Found(unittest.TestCase):
                     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"})
         self.assertIn("aws_secret_access_key", self.refused({**files, "AWS_PROFILE": "other"}))
 
+    def test_profiles_that_only_amazons_tools_can_use(self):
+        for setting in ("sso_session=corp", "sso_start_url=https://x.awsapps.com/start", "credential_process=/bin/true"):
+            files = {"AWS_CONFIG_FILE": write("sso", f"[profile work]\n{setting}\n"), "AWS_PROFILE": "work",
+                     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
+            self.assertIn(setting.split("=")[0], self.refused(files))
+            keys_too = write("both", f"[work]\naws_access_key_id={aws['accessKeyId']}\naws_secret_access_key={aws['secretAccessKey']}\n")
+            self.works({**files, "AWS_SHARED_CREDENTIALS_FILE": keys_too})
+
     def test_profile_that_assumes_a_role(self):
         text = (f"[base]\naws_access_key_id={aws['accessKeyId']}\naws_secret_access_key={aws['secretAccessKey']}\n"
                 f"[turn]\nrole_arn={aws['role']}\nsource_profile=base\nrole_session_name=turning\n")

@@ -105,6 +105,13 @@ class Calls(unittest.TestCase):
         opened = one(account(), call("unwrap", "azure", cmk("cmk1", None), old))
         self.assertEqual((opened["status"], opened.get("out")), ("KT_OK", b64(DEK)), opened)
 
+    def test_an_older_version_opens_when_the_current_one_is_disabled(self):
+        old = one(account(), call("wrap", "azure", cmk("aged", 0), DEK))["out"]
+        opened = one(account(), call("unwrap", "azure", cmk("aged", None), old))
+        self.assertEqual((opened["status"], opened.get("out")), ("KT_OK", b64(DEK)), opened)
+        answer = one(account(), call("unwrap", "azure", {**cmk("off"), "keyVersion": ""}, bytes(256)))
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_DENIED", "disabled"), answer)
+
     def test_no_version_opens_a_foreign_wrap(self):
         foreign = one(account(), call("wrap", "azure", cmk("cmk2"), DEK))["out"]
         answer = one(account(), call("unwrap", "azure", cmk("cmk1", None), foreign))

@@ -166,7 +166,10 @@ def b64(data):
 
 
 def forms(secret):
-    """How a secret may stand in a text."""
+    """How a secret may stand in a text: as it is, in hex, and in base64 wherever in a longer value it begins."""
     data = secret if isinstance(secret, bytes) else secret.encode()
-    return {data.decode("latin-1"), data.hex(), data.hex().upper(), b64(data).rstrip("="),
-            base64.urlsafe_b64encode(data).decode().rstrip("=")}
+    found = {data.decode("latin-1"), data.hex(), data.hex().upper()}
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + data)[(0, 2, 3)[before]:(before + len(data)) // 3 * 4].decode()
+        found |= {text, text.replace("+", "-").replace("/", "_")}
+    return found

@@ -7,6 +7,7 @@ import time
 import unittest
 
 import bson
+from bson.binary import Binary
 
 import kmscrypt
 import stage
@@ -58,6 +59,38 @@ class Data(stage.Case):
         self.keyturn("decrypt", *self.common, "--from", "sealed", "--to", "plain")
         with open(self.path("plain/shop/c.bson"), "rb") as opened:
             self.assertEqual(opened.read(), self.plain)
+
+    def test_the_plan_counts_the_keys_that_the_schema_names(self):
+        done = self.keyturn("encrypt", *self.common, "--from", "dump", "--to", "sealed", "--dry-run")
+        for line in (r"unwrap +aws us-east-1 key/\S+ +1 DEK +1 each +1 call\n", r"unwrap +azure \S+ +1 DEK +1 each +1 call\n",
+                     r"unwrap +gcp \S+ +1 DEK +1 each +1 call\n", r"unwrap +kmip .*\S +1 DEK +1 each +1 call\n",
+                     r"  total   4 calls, USD 0\.00"):
+            self.assertRegex(done.out, line)
+        self.assertEqual(done.report["kms"]["calls"], 4)
+        self.assertEqual(sorted((line["provider"], line["deks"], line["calls"]) for line in done.report["unwrapped"]),
+                         [(name, 1, 1) for name in sorted(PROVIDERS) if name != "local"])
+        # what only documents name is counted when it has been met
+        done = self.keyturn("decrypt", *self.common[:-2], "--from", "dump", "--to", "plain", "--dry-run")
+        self.assertEqual(done.report["unwrapped"], [])
+
+    def test_status_of_each_provider(self):
+        documents = [bson.decode(document) for document in self.documents.values()]
+        bad = {"gcp": {"keyName": "k9"}, "kmip": {"keyId": "999999"}}
+        for name, change in bad.items():
+            document = dict(bson.decode(self.documents[name]), _id=Binary(os.urandom(16), 4))
+            document["masterKey"] = {**document["masterKey"], **change}
+            documents.append(document)
+        done = self.keyturn("status", *self.vault(documents), *self.providers(self.given, self.tls), exit=5)
+        (vault,) = done.report["keyVaults"]
+        self.assertEqual((vault["file"], vault["server"]), (self.path("keyvault.bson"), None))
+        found = {json.dumps(cmk["masterKey"], sort_keys=True): cmk for cmk in vault["cmks"]}
+        for document in documents:
+            cmk = found.pop(json.dumps(document["masterKey"], sort_keys=True))
+            changed = bad.get(document["masterKey"]["provider"], {}).items() <= document["masterKey"].items() and \
+                document["masterKey"]["provider"] in bad
+            self.assertEqual(cmk["usable"], "no" if changed else "yes", cmk)
+        self.assertEqual(found, {})
+        self.assertEqual(done.report["findings"]["unusable"], 2)
 
     def test_a_kms_that_is_away_is_no_finding_and_loses_nothing(self):
         self.keyturn("encrypt", *self.common, "--from", "dump", "--to", "sealed")

@@ -87,6 +87,8 @@ class Status(stage.Case):
         done = self.status(self.open_version, exit=5)
         self.assertIn("yes, but no keyVersion: a new version locks these out", done.out)
         self.assertEqual(done.report["findings"]["versionless"], 1)
+        empty = dict(self.open_version[0], masterKey={**self.open_version[0]["masterKey"], "keyVersion": ""})
+        self.assertEqual(self.status([empty], exit=5).report["findings"]["versionless"], 1)
 
     def test_providers_that_are_not_there(self):
         documents = self.fresh + [key_document({"provider": "gcp", "projectId": "p", "location": "l", "keyRing": "r",
@@ -190,7 +192,10 @@ class OnAServer(stage.Case):
         done = self.status(0 if options == self.GOOD else 5)
         self.assertEqual(done.report["keyVaults"][0]["deks"], 250)
         self.assertIn(f"{self.name}.vault on ", done.out)
-        return done.report["keyVaults"][0]["index"]
+        (vault,) = done.report["keyVaults"]
+        self.assertEqual((vault["file"], vault["hosts"]), (None, ",".join("%s:%d" % node for node in sorted(self.client.nodes))))
+        self.assertEqual(vault["cmks"][0]["masterKey"], {"provider": "local:a"})
+        return vault["index"]
 
     GOOD = {"unique": True, "partialFilterExpression": {"keyAltNames": {"$exists": True}}}
 

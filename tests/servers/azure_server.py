@@ -6,7 +6,8 @@ clientSecret, federatedToken, keys: {NAME: [VERSION, ...]}}, newest version last
 azure_server.py CERTS [TOKEN_SECONDS]
 
 Keys: cmk1 with two versions, cmk2 with one, "hidden" (may wrap and unwrap, not be read), "off" (disabled),
-"denied". Control: POST /control/rotate/NAME adds a version.
+"denied", "aged" (its newest version is disabled). Control: POST /control/rotate/NAME adds a version, GET /control/tokens tells
+all tokens that were given out.
 """
 import base64
 import json
@@ -28,6 +29,7 @@ SECRET, FEDERATED = secrets.token_urlsafe(12), "fed." + secrets.token_urlsafe(24
 LIFETIME = float(sys.argv[2]) if len(sys.argv) > 2 else 3600
 PAGE = 1  # versions on one page, so that links are followed
 keys, tokens, lock = {}, {}, threading.Lock()
+disabled = set()  # versions
 
 
 def b64(data):
@@ -114,6 +116,8 @@ class Handler(BaseHTTPRequestHandler):
         name, version, operation = parts[2], parts[3] or list(keys[parts[2]])[-1], parts[4]
         if version not in keys[name]:
             return self.error(404, "KeyNotFound", f"A key with (name/id) {name}/{version} was not found")
+        if version in disabled:
+            return self.error(403, "Forbidden", "Operation is not allowed on a disabled key.", "KeyDisabled")
         request, key = json.loads(data), keys[name][version]
         if request.get("alg") != "RSA-OAEP-256":
             return self.error(400, "BadParameter", "Key and signing algorithm are incompatible.")
@@ -127,6 +131,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         parts = url.path.split("/")
+        if parts[1:] == ["control", "tokens"]:
+            return self.answer(200, list(tokens))
         if not self.authorised():
             return None
         name = parts[2]
@@ -139,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
             page = list(keys[name])[skip:skip + PAGE]
             more = skip + PAGE < len(keys[name])
             link = f"https://127.0.0.1:{self.server.server_port}{url.path}?api-version=7.1&$skiptoken={skip + PAGE}"
-            return self.answer(200, {"value": [{"kid": self.kid(name, v), "attributes": {"enabled": True}} for v in page],
+            return self.answer(200, {"value": [{"kid": self.kid(name, v), "attributes": {"enabled": v not in disabled}} for v in page],
                                      "nextLink": link if more else None})
         version = parts[3] if len(parts) > 3 and parts[3] else list(keys[name])[-1]
         if version not in keys[name]:
@@ -148,7 +154,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, {"key": {"kid": self.kid(name, version), "kty": "RSA",
                                          "key_ops": ["wrapKey", "unwrapKey"], "n": b64(public.n.to_bytes(256, "big")),
                                          "e": b64(public.e.to_bytes(3, "big"))},
-                                 "attributes": {"enabled": name != "off", "created": 1700000000}})
+                                 "attributes": {"enabled": name != "off" and version not in disabled, "created": 1700000000}})
 
 
 class Server(ThreadingHTTPServer):
@@ -158,8 +164,9 @@ class Server(ThreadingHTTPServer):
 
 def main():
     certs = sys.argv[1]
-    for name in ("cmk1", "cmk1", "cmk2", "hidden", "off", "denied"):
+    for name in ("cmk1", "cmk1", "cmk2", "hidden", "off", "denied", "aged", "aged"):
         add_version(name)
+    disabled.add(list(keys["aged"])[-1])
     server = Server(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{certs}/server.crt", f"{certs}/server.key")
