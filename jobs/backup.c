@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,22 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "jobs/sync.h"
+
 static enum kt_status io_error(const char *name, struct kt_error *err)
 {
     return kt_fail(err, KT_E_IO, "the backup %s: %s", name, strerror(errno));
-}
-
-/* The name must be on disk too, not only the bytes. */
-static enum kt_status sync_folder(const char *name, struct kt_error *err)
-{
-    char copy[PATH_MAX];
-    snprintf(copy, sizeof copy, "%s", name);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
-    enum kt_status status = ok ? KT_OK : io_error(name, err);
-    if (fd >= 0)
-        close(fd);
-    return status;
 }
 
 static enum kt_status lock(struct kt_backup *backup, struct kt_error *err)
@@ -72,7 +60,10 @@ enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, stru
     enum kt_status status = take_name(backup, err);
     if (status == KT_OK)
         status = lock(backup, err);
-    return status == KT_OK ? sync_folder(backup->name, err) : status;
+    /* The name must be on disk too, not only the bytes. */
+    if (status == KT_OK && !kt_sync_name(backup->name))
+        status = io_error(backup->name, err);
+    return status;
 }
 
 /* The length of all whole documents. */

@@ -10,6 +10,7 @@
 
 #include "jobs/job.h"
 #include "jobs/paths.h"
+#include "jobs/sync.h"
 
 struct kt_failures_file {
     char *name;
@@ -161,6 +162,23 @@ enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, str
     return KT_OK;
 }
 
+/* Pipes and devices cannot. */
+static enum kt_status sync_bytes(const struct kt_failures_file *file, struct kt_error *err)
+{
+    return fdatasync(file->fd) == 0 || errno == EINVAL || errno == EROFS ? KT_OK : file_error(file, err);
+}
+
+enum kt_status kt_failures_sync(struct kt_failures *failures, struct kt_error *err)
+{
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < failures->count && status == KT_OK; i++) {
+        status = sync_bytes(&failures->files[i], err);
+        if (status == KT_OK && !kt_sync_name(failures->files[i].name))
+            status = file_error(&failures->files[i], err);
+    }
+    return status;
+}
+
 enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struct kt_error *err)
 {
     bson_t list, item;
@@ -169,8 +187,9 @@ enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struc
     for (size_t i = 0; ok && i < failures->count; i++) {
         char number[16];
         const char *key;
-        if (fdatasync(failures->files[i].fd) != 0 && errno != EINVAL && errno != EROFS)
-            return file_error(&failures->files[i], err);
+        enum kt_status status = sync_bytes(&failures->files[i], err);
+        if (status != KT_OK)
+            return status;
         bson_uint32_to_string((uint32_t)i, &key, number, sizeof number);
         ok = BSON_APPEND_DOCUMENT_BEGIN(&list, key, &item) &&
              BSON_APPEND_UTF8(&item, "name", failures->files[i].name) &&

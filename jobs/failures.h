@@ -47,6 +47,9 @@ KT_MUST_USE enum kt_status kt_failures_save(struct kt_failures *failures, bson_t
 KT_MUST_USE enum kt_status kt_failures_load(struct kt_failures *failures, const bson_t *doc,
                                             struct kt_error *err);
 
+/* Makes the files and their names durable. KT_OK, KT_E_IO. */
+KT_MUST_USE enum kt_status kt_failures_sync(struct kt_failures *failures, struct kt_error *err);
+
 /* Syncs and closes; the names stay readable until kt_failures_free. first_name: NULL when nothing failed. */
 KT_MUST_USE enum kt_status kt_failures_finish(struct kt_failures *failures, struct kt_error *err);
 const char *kt_failures_first_name(const struct kt_failures *failures);

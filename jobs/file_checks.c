@@ -91,7 +91,7 @@ static void check_entry(struct kt_job *job, const struct kt_namespace *ns, const
         const struct kt_rule *rule = kt_schema_rule(ns->schema, i);
         /* Nothing that is found here ends the search. */
         if (has_indexes)
-            (void)!kt_indexes_search(&indexes, rule, index_found, &place, NULL);
+            (void)!kt_indexes_search(&indexes, rule, false, index_found, &place, NULL);
         check_validator(&place, metadata, rule);
     }
     bson_destroy(metadata);

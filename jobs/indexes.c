@@ -57,6 +57,7 @@ static const char *kind_of_field(const bson_iter_t *field)
 /* What one search carries. */
 struct search {
     const struct kt_rule *rule;
+    bool decrypts;
     kt_index_fn found;
     void *context;
     struct kt_error *err;
@@ -71,6 +72,31 @@ static KT_PRINTF(4, 5) enum kt_status report(const struct search *search, const 
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
     return search->found(search->context, loss, search->rule, index->name, what, search->err);
+}
+
+/* Whether a field of an index's key, which may be a wildcard ("$**", "a.$**"), is on the path. */
+static bool is_on(const char *path, const char *field)
+{
+    char parent[1024];
+    size_t nbytes = strlen(field);
+    if (nbytes < 3 || strcmp(field + nbytes - 3, "$**") != 0)
+        return kt_path_touches(path, field);
+    if (nbytes == 3)
+        return true;
+    snprintf(parent, sizeof parent, "%.*s", (int)nbytes - 4, field);
+    return kt_path_touches(path, parent);
+}
+
+#define EXPIRE "documents whose date has passed are deleted once it is decrypted"
+
+static enum kt_status search_decrypted(const struct search *search, const struct index *index)
+{
+    if (index->ttl)
+        return report(search, index, KT_INDEX_USELESS, EXPIRE);
+    if (index->unique && search->rule->algorithm == KT_RANDOM)
+        return report(search, index, KT_INDEX_LESS, "where values of %s are equal, all but one will fail",
+                      search->rule->path);
+    return KT_OK;
 }
 
 static enum kt_status search_field(const struct search *search, const struct index *index,
@@ -129,31 +155,32 @@ static bool filter_touches(const bson_t *filter, const char *path, int depth)
 static enum kt_status search_index(const struct search *search, const struct index *index)
 {
     bson_iter_t field;
-    const char *path = search->rule->path;
     enum kt_status status = KT_OK;
-    if (index->has_partial && filter_touches(&index->partial, path, 0))
+    if (!search->rule)
+        return index->ttl ? report(search, index, KT_INDEX_LESS, EXPIRE) : KT_OK;
+    const char *path = search->rule->path;
+    if (!search->decrypts && index->has_partial && filter_touches(&index->partial, path, 0))
         status = report(search, index, KT_INDEX_USELESS,
                         "its partial filter compares values that will be encrypted");
-    if (index->has_weights && bson_iter_init(&field, &index->weights)) {
+    if (!search->decrypts && index->has_weights && bson_iter_init(&field, &index->weights)) {
         while (status == KT_OK && bson_iter_next(&field)) {
-            const char *key = bson_iter_key(&field);
-            if (kt_path_touches(path, key) || strcmp(key, "$**") == 0)
+            if (is_on(path, bson_iter_key(&field)))
                 status = report(search, index, KT_INDEX_USELESS, "text search finds no encrypted words");
         }
     }
     if (!bson_iter_init(&field, &index->key))
         return status;
     while (status == KT_OK && bson_iter_next(&field)) {
-        if (kt_path_touches(path, bson_iter_key(&field)))
-            status = search_field(search, index, &field);
+        if (is_on(path, bson_iter_key(&field)))
+            status = search->decrypts ? search_decrypted(search, index) : search_field(search, index, &field);
     }
     return status;
 }
 
-enum kt_status kt_indexes_search(const bson_t *indexes, const struct kt_rule *rule, kt_index_fn found,
-                                 void *context, struct kt_error *err)
+enum kt_status kt_indexes_search(const bson_t *indexes, const struct kt_rule *rule, bool decrypts,
+                                 kt_index_fn found, void *context, struct kt_error *err)
 {
-    const struct search search = {rule, found, context, err};
+    const struct search search = {rule, decrypts, found, context, err};
     bson_iter_t list;
     enum kt_status status = KT_OK;
     if (!bson_iter_init(&list, indexes))

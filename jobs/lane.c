@@ -221,22 +221,27 @@ static bool take_range(struct kt_live_lane *lane)
     return found;
 }
 
-void *kt_lane_main(void *context)
+void kt_lane_over(struct kt_live_lane *lane, enum kt_status status, const struct kt_error *err)
 {
-    struct kt_live_lane *lane = context;
     struct kt_live *live = lane->live;
-    struct kt_error err = {.status = KT_OK};
-    enum kt_status status = KT_OK;
-    while (status == KT_OK && take_range(lane))
-        status = do_range(lane, &err);
     if (status != KT_OK && (lane->session.fault.away || lane->reader.fault.away))
         kt_live_is_away(live);
     if (status != KT_OK && status != KT_E_STOPPED)
-        kt_live_fail(live, status, err.message);
+        kt_live_fail(live, status, err->message);
     kt_txn_abort(&lane->session);
     pthread_mutex_lock(&live->lock);
     live->running--;
     pthread_cond_broadcast(&live->changed);
     pthread_mutex_unlock(&live->lock);
+}
+
+void *kt_lane_main(void *context)
+{
+    struct kt_live_lane *lane = context;
+    struct kt_error err = {.status = KT_OK};
+    enum kt_status status = KT_OK;
+    while (status == KT_OK && take_range(lane))
+        status = do_range(lane, &err);
+    kt_lane_over(lane, status, &err);
     return NULL;
 }

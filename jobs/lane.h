@@ -71,6 +71,9 @@ void kt_lane_free(struct kt_live_lane *lane);
 /* A lane's thread: takes ranges until there are none or the job ends. */
 void *kt_lane_main(void *lane);
 
+/* The end of each lane's thread: what it met ends the job; it has no transaction any more. */
+void kt_lane_over(struct kt_live_lane *lane, enum kt_status status, const struct kt_error *err);
+
 /* One batch of the range in hand, from the read to the commit, tried once. KT_TXN_OK: it is done
  * (lane->ended: and the range with it). */
 KT_MUST_USE enum kt_txn_end kt_lane_batch(struct kt_live_lane *lane, struct kt_error *err);
@@ -90,7 +93,7 @@ void kt_lane_append_key_update(bson_t *list, uint32_t n, const uint8_t *id, stru
 
 /* What both are made of. clear: an empty batch for the range in hand. range: what of it is left to read.
  * read: the next documents, through either connection. note_last_id: after reading. commit: failures,
- * checkpoint, commit. settle: the range goes on from behind the batch. */
+ * checkpoint, commit (never KT_TXN_REFUSED). settle: the range goes on from behind the batch. */
 void kt_lane_clear(struct kt_live_lane *lane);
 struct kt_range_read kt_lane_range(const struct kt_live_lane *lane);
 KT_MUST_USE enum kt_txn_end kt_lane_read(struct kt_live_lane *lane, struct kt_lane *by, uint32_t *count,

@@ -210,6 +210,12 @@ enum kt_txn_end kt_lane_commit(struct kt_live_lane *lane, struct kt_error *err)
                                     kt_span_of(batch->failures.data, batch->failures.nbytes), err);
     if (end == KT_TXN_OK)
         end = move(lane, err);
+    if (end == KT_TXN_REFUSED) {
+        /* No document is to blame, so nothing can be left out. */
+        kt_fault_fail(&lane->session.fault, kt_mongo_name(lane->live->target), "writing the checkpoint", true,
+                      err);
+        return KT_TXN_FAILED;
+    }
     if (end == KT_TXN_OK)
         end = kt_txn_commit(&lane->session, KT_LANE_COMMIT_MS, err);
     if (end == KT_TXN_UNKNOWN || end == KT_TXN_LOST)

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/live.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/clock.h"
-#include "common/log.h"
 #include "io/mongo/guard.h"
-#include "io/mongo/lag.h"
 #include "jobs/lane.h"
 #include "jobs/live_checks.h"
 #include "jobs/live_whole.h"
 #include "jobs/rewrap.h"
-
-/* Lanes wait while a member is further behind than the one, until it is no further than the other. */
-#define LAG_BAD_S 10
-#define LAG_GOOD_S 4
-#define LOOK_MS 1000
 
 /* Beside the lanes': the key vault's, the lease's, the checkpoint's. */
 #define MORE_CLIENTS 6
@@ -81,7 +71,7 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
         status = kt_live_read_schemas(live, err);
     if (status == KT_OK)
         status = kt_live_name_namespaces(live, err);
-    return status == KT_OK && !live->copies ? kt_live_check_rights(live, err) : status;
+    return status == KT_OK ? kt_live_check_rights(live, err) : status;
 }
 
 enum kt_status kt_live_prepare(struct kt_job *job, struct kt_error *err)
@@ -126,79 +116,34 @@ void kt_live_close(struct kt_live *live)
     free(live);
 }
 
-static void start_lanes(struct kt_live *live)
+static void start_lane(struct kt_live *live, struct kt_live_lane *lane, void *(*main)(void *))
 {
-    for (int i = 0; i < live->lanes_count; i++) {
-        struct kt_live_lane *lane = &live->lanes[i];
-        pthread_mutex_lock(&live->lock);
-        live->running++;
-        pthread_mutex_unlock(&live->lock);
-        int failed = pthread_create(&lane->thread, NULL, kt_lane_main, lane);
-        lane->started = !failed;
-        if (!failed)
-            continue;
-        pthread_mutex_lock(&live->lock);
-        live->running--;
-        pthread_mutex_unlock(&live->lock);
-        if (i == 0)
-            kt_live_fail(live, KT_E_NOMEM, "cannot start a thread");
+    pthread_mutex_lock(&live->lock);
+    live->running++;
+    pthread_mutex_unlock(&live->lock);
+    lane->started = pthread_create(&lane->thread, NULL, main, lane) == 0;
+    if (lane->started)
         return;
-    }
+    pthread_mutex_lock(&live->lock);
+    live->running--;
+    pthread_mutex_unlock(&live->lock);
 }
 
-/* A renewal that meets a silent server is tried again: until somebody else has the lease, the lanes may go
- * on, as each of their transactions checks that for itself. */
-static void renew(struct kt_live *live)
+/* Fewer than wanted will do. */
+static void start_lanes(struct kt_live *live, bool whole)
 {
-    struct kt_error err;
-    enum kt_status status = kt_live_renew(live, &err);
-    if (status == KT_E_BUSY)
-        kt_live_fail(live, KT_E_NET, err.message);
-    else if (status != KT_OK)
-        kt_log(live->job->log, KT_LOG_INFO, "the lease could not be renewed: %s", err.message);
+    int wanted = whole ? 1 : live->lanes_count;
+    for (int i = 0; i < wanted && (i == 0 || live->lanes[i - 1].started); i++)
+        start_lane(live, &live->lanes[i], whole ? kt_live_whole_main : kt_lane_main);
+    if (!live->lanes[0].started)
+        kt_live_fail(live, KT_E_NOMEM, "cannot start a thread");
 }
 
-/* Members that fall far behind lose the oplog's window, and their readers see the past. */
-static void look_at_lag(struct kt_live *live)
-{
-    double seconds;
-    if (kt_mongo_lag(live->target, &seconds, NULL) != KT_OK)
-        return;
-    atomic_store(&live->lag_tenths, (uint32_t)(seconds * 10));
-    bool behind = atomic_load(&live->behind);
-    atomic_store(&live->behind, seconds > (behind ? LAG_GOOD_S : LAG_BAD_S));
-}
-
-static struct timespec after_ms(unsigned ms)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
-}
-
-/* The calling thread keeps the lease while the lanes work. */
 static void wait_for_lanes(struct kt_live *live)
 {
     pthread_mutex_lock(&live->lock);
-    for (unsigned looks = 1; live->running; looks++) {
-        struct timespec at = after_ms(LOOK_MS);
-        int timed_out = 0;
-        while (live->running && !timed_out)
-            timed_out = pthread_cond_timedwait(&live->changed, &live->lock, &at) == ETIMEDOUT;
-        if (!live->running || live->reads_only || atomic_load(&live->away))
-            continue;
-        pthread_mutex_unlock(&live->lock);
-        if (looks % (KT_LEASE_RENEW_MS / LOOK_MS) == 0)
-            renew(live);
-        look_at_lag(live);
-        pthread_mutex_lock(&live->lock);
-    }
+    while (live->running)
+        pthread_cond_wait(&live->changed, &live->lock);
     pthread_mutex_unlock(&live->lock);
     for (int i = 0; i < live->lanes_count; i++) {
         if (live->lanes[i].started)
@@ -222,23 +167,23 @@ enum kt_status kt_live_run(struct kt_job *job, struct kt_error *err)
     struct kt_live *live = job->live;
     struct kt_error why;
     enum kt_status status = kt_live_begin_state(live, err);
-    bool done = false;
-    if (status == KT_OK && job->options.all_or_nothing && !live->reads_only)
-        status = kt_live_run_whole(live, &done, err);
-    else if (status == KT_OK) {
-        start_lanes(live);
+    bool whole = job->options.all_or_nothing && !live->reads_only, done = false;
+    if (status == KT_OK) {
+        start_lanes(live, whole);
         wait_for_lanes(live);
-        done = live->status == KT_OK && all_done(live);
+        pthread_mutex_lock(&live->lock); /* the keeper may fail, too */
         status = live->status;
+        pthread_mutex_unlock(&live->lock);
+        done = status == KT_OK && all_done(live);
         if (status != KT_OK)
             kt_fail(err, status, "%s", live->error.message);
-        else if (!done)
+        else if (!done && !(whole && job->failed))
             status = kt_fail(err, KT_E_STOPPED, "stopped by request");
     }
     for (int i = 0; i < live->lanes_count; i++)
         kt_rewrap_batch_free(job, &live->lanes[i].batch);
     job->result.backup = live->backup.name;
-    enum kt_status ended = kt_live_end_state(live, done, &why);
+    enum kt_status ended = kt_live_end_state(live, status, done, &why);
     if (status == KT_OK && ended != KT_OK)
         status = kt_fail(err, ended, "%s", why.message);
     return status;

@@ -9,9 +9,10 @@
  *   live_rights.c      what the user may
  *   live_schema.c      the server's validators as schema
  *   live_projection.c  which of their fields are read
- *   live_state.c       lease, ranges, what is left for the next run
+ *   live_state.c       lease, ranges, what is left for the next run; live_end.c: closes it
+ *   live_keep.c        renews the leases
  *   live_gate.c        stop, pause, pace: between transactions
- *   live_layout.c      the update commands of a batch
+ *   live_layout.c      the update commands of a batch; live_q.c: what names a document in them
  *   lane.c             one lane; lane_batch.c: one batch of it, lane_rewrap.c: one of keys, lane_copy.c: one
  * that is written elsewhere */
 #ifndef KT_JOBS_LIVE_H
@@ -63,12 +64,15 @@ struct kt_live {
     struct kt_backup backup; /* rewrap: what was, on disk before it is changed */
     pthread_mutex_t backup_lock;
 
-    pthread_mutex_t lock; /* everything below, and the job's counts while lanes run */
+    pthread_t keeper;
+    bool kept; /* it runs */
+
+    pthread_mutex_t lock; /* everything below, leased, and the job's counts while lanes run */
     pthread_cond_t changed;
     int running;           /* lanes that have not ended */
     enum kt_status status; /* the first failure, which ends all lanes */
     struct kt_error error;
-    bool over;               /* for the thread that renews the leases */
+    bool over;               /* for the keeper */
     uint64_t allowed_ns;     /* pace: when the next batch may begin */
     _Atomic uint64_t redone; /* documents read again after a conflict */
     atomic_bool away;        /* no server answers any more */
@@ -123,11 +127,21 @@ void kt_live_free_namespaces(struct kt_live *live);
 /* live_projection.c: sets whole or projection. */
 void kt_live_project(struct kt_live_ns *ns);
 
-/* live_state.c. begin: lease and ranges of every namespace. end: gives back what is held; when everything of
- * a namespace is done, its state is dropped. */
+/* live_state.c: lease and ranges of every namespace. */
 KT_MUST_USE enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err);
-KT_MUST_USE enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_error *err);
-KT_MUST_USE enum kt_status kt_live_renew(struct kt_live *live, struct kt_error *err);
+
+/* live_end.c: how the lanes ended; gives back what is held. Where everything is done, and no other partition
+ * has anything left, the job's state is dropped. */
+KT_MUST_USE enum kt_status kt_live_end_state(struct kt_live *live, enum kt_status ended, bool all_done,
+                                             struct kt_error *err);
+int kt_live_guard_fd(const struct kt_live *live); /* -1: there is none */
+
+/* The lanes' session ids, back to back, for the caller to free. NULL: memory ran out. */
+uint8_t *kt_live_sessions(const struct kt_live *live);
+
+/* live_keep.c: starts and ends the keeper. A lease that is lost ends the job. */
+KT_MUST_USE enum kt_status kt_live_keep(struct kt_live *live, struct kt_error *err);
+void kt_live_keep_end(struct kt_live *live);
 
 /* live_gate.c: called between transactions; returns when the next may begin, false when the job is ending.
  * documents: how many the last batch had. */

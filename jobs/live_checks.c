@@ -107,16 +107,19 @@ static enum kt_status index_found(void *context, enum kt_index_loss loss, const 
     if (loss == KT_INDEX_USELESS && !accepted(place->live, rule->path))
         return kt_fail(err, KT_E_USAGE, "%s: index %s: %s; drop it first, or accept that with --accept %s",
                        ns, index, what, rule->path);
-    if (loss == KT_INDEX_LESS && place->live->job->command == &kt_command_encrypt)
+    if (loss == KT_INDEX_LESS)
         kt_job_warn(place->live->job, "%s: index %s: %s", ns, index, what);
     return KT_OK;
 }
 
+/* rule NULL: every path. */
 static enum kt_status check_indexes(struct kt_live *live, const struct kt_live_ns *ns,
                                     const struct kt_rule *rule, struct kt_error *err)
 {
     struct place place = {live, ns};
-    return kt_indexes_search(&ns->facts.indexes, rule, index_found, &place, err);
+    bool decrypts = live->job->command == &kt_command_decrypt;
+    return live->copies ? KT_OK
+                        : kt_indexes_search(&ns->facts.indexes, rule, decrypts, index_found, &place, err);
 }
 
 enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
@@ -130,12 +133,14 @@ enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct
                 ns->ns->name);
         status = in_the_way(live, err);
     }
+    if (status == KT_OK && !schema && live->job->command == &kt_command_decrypt)
+        return check_indexes(live, ns, NULL, err);
     if (!schema || !live->job->command->writes)
         return status;
     for (size_t i = 0; i < kt_schema_rules(schema) && status == KT_OK; i++) {
         const struct kt_rule *rule = kt_schema_rule(schema, i);
         status = check_keys_of_place(ns, rule, err);
-        if (status == KT_OK && !live->copies)
+        if (status == KT_OK)
             status = check_indexes(live, ns, rule, err);
     }
     return status;

@@ -12,8 +12,9 @@ KT_MUST_USE enum kt_status kt_live_check_server(const struct kt_live *live, stru
  * KT_E_USAGE, KT_E_SCHEMA; messages name the namespace and the way out. */
 KT_MUST_USE enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err);
 
-/* Of the user, when the server has users: to change the collections and to keep the job's state. KT_OK, or
- * KT_E_DENIED with the role that is missing; a dry run only warns. */
+/* Of the user, when a server has users: to change the collections, or to read them and fill those that --to
+ * names, and to keep the job's state. KT_OK, or KT_E_DENIED with the role that is missing; a dry run only
+ * warns. */
 KT_MUST_USE enum kt_status kt_live_check_rights(struct kt_live *live, struct kt_error *err);
 
 /* Where documents are written elsewhere and nothing was begun yet: the collection is not the one that is

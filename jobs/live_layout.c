@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The update commands of a batch, byte by byte into batch->out, with holes for the engine:
- *   {update: COLL, ordered: true, updates: [{q: {_id: X}, u: {$set: {PATH: VALUE, ...}}}, ...]} */
+ *   {update: COLL, ordered: true, updates: [{q: {_id: X}, u: {$set: {PATH: VALUE, ...}}}, ...]}
+ * q on a sharded collection: live_q.h. */
 #include <stdlib.h>
 
 #include "common/array.h"
@@ -8,6 +9,7 @@
 #include "csfle/layout.h"
 #include "jobs/fields.h"
 #include "jobs/lane.h"
+#include "jobs/live_q.h"
 
 /* Statements of a command are gathered up to this size; a single one may be larger. */
 #define COMMAND_NBYTES ((uint64_t)8 << 20)
@@ -16,16 +18,8 @@
 /* A document's statement, measured. nbytes 0: it has none. */
 struct measured {
     uint64_t set_nbytes, nbytes;
-    struct kt_span id;
-    uint8_t id_type;
-    bool quoted; /* q must be {_id: {$eq: X}} */
+    struct kt_live_q q;
 };
-
-/* {_id: {"$ref": ...}} would be read as an operator. */
-static bool must_quote(uint8_t type, struct kt_span id)
-{
-    return type == KT_BSON_DOCUMENT && id.nbytes > 6 && id.data[5] == '$';
-}
 
 static size_t digits(uint32_t n)
 {
@@ -35,16 +29,10 @@ static size_t digits(uint32_t n)
     return count;
 }
 
-/* q: 4 + type + "_id\0" + X + 1; quoted: another document with "$eq\0" around X. */
-static uint64_t q_nbytes(const struct measured *m)
-{
-    return 4 + 1 + 4 + m->id.nbytes + 1 + (m->quoted ? 4 + 1 + 4 + 1 : 0);
-}
-
 static uint64_t statement_nbytes(const struct measured *m)
 {
     uint64_t u = 4 + 1 + 5 + m->set_nbytes + 1;
-    return 4 + 1 + 2 + q_nbytes(m) + 1 + 2 + u + 1;
+    return 4 + 1 + 2 + m->q.nbytes + 1 + 2 + u + 1;
 }
 
 static const struct kt_refused *refused_of(const struct kt_live_lane *lane, struct kt_span doc)
@@ -74,13 +62,12 @@ static enum kt_status measure(struct kt_live_lane *lane, const struct kt_layout 
     *m = (struct measured){0};
     if (!kt_doc_changes(batch, doc))
         return KT_OK;
-    const struct kt_refused *refused = refused_of(lane, kt_span_of(batch->in.data + doc->at, doc->nbytes));
+    struct kt_span raw = kt_span_of(batch->in.data + doc->at, doc->nbytes);
+    const struct kt_refused *refused = refused_of(lane, raw);
     if (refused)
         return kt_batch_fail_doc(batch, doc, KT_NO_OP, "%s", refused->reason);
-    m->id_type = kt_doc_id(batch->in.data, doc->at, &m->id);
-    if (m->id_type == 0 || m->id_type == KT_BSON_UNDEFINED)
+    if (!kt_live_q_measure(&m->q, &lane->ns->facts.shard_key, raw))
         return kt_batch_fail_doc(batch, doc, KT_NO_OP, "no update can name a document with this _id");
-    m->quoted = must_quote(m->id_type, m->id);
     m->set_nbytes = kt_layout_set_nbytes(layout, doc->at, batch->ops.v + doc->op_first, doc->op_count);
     if (m->set_nbytes == 0)
         return kt_batch_fail_doc(
@@ -116,26 +103,12 @@ static uint32_t put_end(uint8_t *out, uint32_t document, uint32_t at)
     return at;
 }
 
-static uint32_t put_q(uint8_t *out, uint32_t at, const struct measured *m)
-{
-    uint32_t q = at;
-    at = put_name(out, at + 4, m->quoted ? KT_BSON_DOCUMENT : m->id_type, "_id");
-    if (m->quoted) {
-        uint32_t eq = at;
-        at = put_name(out, at + 4, m->id_type, "$eq");
-        at = put_bytes(out, at, m->id.data, m->id.nbytes);
-        at = put_end(out, eq, at);
-    } else
-        at = put_bytes(out, at, m->id.data, m->id.nbytes);
-    return put_end(out, q, at);
-}
-
 static uint32_t put_statement(struct kt_job_batch *batch, const struct kt_layout *layout,
                               const struct kt_doc *doc, const struct measured *m, uint32_t at)
 {
     uint8_t *out = batch->out.data;
     uint32_t statement = at;
-    at = put_q(out, put_name(out, at + 4, KT_BSON_DOCUMENT, "q"), m);
+    at = kt_live_q_write(&m->q, out, put_name(out, at + 4, KT_BSON_DOCUMENT, "q"));
     at = put_name(out, at, KT_BSON_DOCUMENT, "u");
     uint32_t u = at;
     at = put_name(out, at + 4, KT_BSON_DOCUMENT, "$set");

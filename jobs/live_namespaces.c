@@ -8,10 +8,17 @@
 #include "jobs/live_checks.h"
 #include "jobs/namespaces.h"
 
-static bool is_systems_own(const struct kt_live *live, const char *db)
+static bool is_systems_own(const char *db)
 {
-    return strcmp(db, "admin") == 0 || strcmp(db, "local") == 0 || strcmp(db, "config") == 0 ||
-           strcmp(db, live->state_db) == 0;
+    return strcmp(db, "admin") == 0 || strcmp(db, "local") == 0 || strcmp(db, "config") == 0;
+}
+
+/* The job's state: the rest of its database may be data. */
+static bool is_state(const struct kt_live *live, const char *ns)
+{
+    size_t nbytes = strlen(live->state_db);
+    const char *name = strncmp(ns, live->state_db, nbytes) == 0 && ns[nbytes] == '.' ? ns + nbytes + 1 : "";
+    return strcmp(name, KT_STATE_CHECKPOINTS) == 0 || strcmp(name, KT_STATE_FAILURES) == 0;
 }
 
 /* Adds a collection of a job without a schema, if the options want it. The key vault is none of its data. */
@@ -19,8 +26,8 @@ static enum kt_status add_named(void *context, const char *ns, struct kt_error *
 {
     struct kt_live *live = context;
     struct kt_job *job = live->job;
-    if (!kt_job_includes(job, ns) || strcmp(ns, job->options.key_vault_namespace) == 0 ||
-        kt_job_namespace(job, kt_span_str(ns)))
+    if (!kt_job_includes(job, ns) || is_state(live, ns) ||
+        strcmp(ns, job->options.key_vault_namespace) == 0 || kt_job_namespace(job, kt_span_str(ns)))
         return KT_OK;
     return kt_job_add_namespace(job, ns, NULL, err);
 }
@@ -28,7 +35,7 @@ static enum kt_status add_named(void *context, const char *ns, struct kt_error *
 static enum kt_status all_of_database(struct kt_live *live, const char *db, kt_name_fn each, void *context,
                                       struct kt_error *err)
 {
-    return is_systems_own(live, db) ? KT_OK : kt_coll_names(live->mongo, db, each, context, err);
+    return is_systems_own(db) ? KT_OK : kt_coll_names(live->mongo, db, each, context, err);
 }
 
 static enum kt_status all_collections(struct kt_live *live, kt_name_fn each, void *context,

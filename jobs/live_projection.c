@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which fields a live job reads: _id, the schema's paths, the targets of its pointers. What a projection
- * cannot say is read as a whole. */
+/* Which fields a live job reads: _id, the schema's paths, the targets of its pointers, the shard key. What a
+ * projection cannot say is read as a whole. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,22 @@ static void add_path(struct paths *paths, char *path)
     paths->v[paths->count++] = path;
 }
 
-static bool gather(const struct kt_schema *schema, struct paths *paths)
+static bool gather_shard_key(const bson_t *shard_key, struct paths *paths)
+{
+    bson_iter_t field;
+    bool ok = bson_iter_init(&field, shard_key);
+    while (ok && bson_iter_next(&field)) {
+        if (covers("_id", bson_iter_key(&field)))
+            continue;
+        char *copy = strdup(bson_iter_key(&field));
+        ok = copy != NULL;
+        if (ok)
+            add_path(paths, copy);
+    }
+    return ok;
+}
+
+static bool gather(const struct kt_schema *schema, const bson_t *shard_key, struct paths *paths)
 {
     for (size_t i = 0; i < kt_schema_rules(schema); i++) {
         const char *path = kt_schema_rule(schema, i)->path;
@@ -65,7 +80,7 @@ static bool gather(const struct kt_schema *schema, struct paths *paths)
             return false;
         add_path(paths, path);
     }
-    return true;
+    return gather_shard_key(shard_key, paths);
 }
 
 /* The server stops looking once it has found as many fields as the projection names, so that a field which
@@ -100,8 +115,10 @@ void kt_live_project(struct kt_live_ns *ns)
     ns->whole = true;
     if (!schema || !kt_schema_dotted(schema))
         return;
-    paths.v = calloc(kt_schema_rules(schema) + kt_schema_pointers(schema) + 1, sizeof *paths.v);
-    if (paths.v && gather(schema, &paths)) {
+    size_t most =
+        kt_schema_rules(schema) + kt_schema_pointers(schema) + bson_count_keys(&ns->facts.shard_key);
+    paths.v = calloc(most + 1, sizeof *paths.v);
+    if (paths.v && gather(schema, &ns->facts.shard_key, &paths)) {
         BSON_APPEND_INT32(&ns->projection, "_id", 1);
         for (size_t i = 0; i < paths.count; i++)
             BSON_APPEND_INT32(&ns->projection, paths.v[i], 1);

@@ -5,21 +5,23 @@
 
 #include "jobs/live_checks.h"
 
+/* Of the user of one deployment. */
 struct rights {
+    struct kt_mongo *mongo;
     bson_t reply;
     bson_iter_t privileges;
     char user[130];
     bool known; /* false: no authentication, or the server does not say */
 };
 
-static enum kt_status ask(struct kt_live *live, struct rights *rights, struct kt_error *err)
+static enum kt_status ask(struct kt_mongo *mongo, struct rights *rights, struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER;
     bson_iter_t iter, users, user, name;
     BSON_APPEND_INT32(&command, "connectionStatus", 1);
     BSON_APPEND_BOOL(&command, "showPrivileges", true);
-    *rights = (struct rights){.user = "?"};
-    enum kt_status status = kt_mongo_read(live->mongo, "admin", &command, NULL, &rights->reply, err);
+    *rights = (struct rights){.mongo = mongo, .user = "?"};
+    enum kt_status status = kt_mongo_read(mongo, "admin", &command, NULL, &rights->reply, err);
     bson_destroy(&command);
     if (status != KT_OK || !bson_iter_init(&iter, &rights->reply) ||
         !bson_iter_find_descendant(&iter, "authInfo.authenticatedUsers.0", &users))
@@ -88,14 +90,14 @@ static bool may(const struct rights *rights, const char *action, const char *db,
 static enum kt_status need(struct kt_live *live, const struct rights *rights, const char *const *actions,
                            const char *db, const char *coll, struct kt_error *err)
 {
-    for (; *actions; actions++) {
+    for (; rights->known && *actions; actions++) {
         if (may(rights, *actions, db, coll))
             continue;
         enum kt_status status =
             kt_fail(err, KT_E_DENIED,
-                    "%s: user %s lacks the right \"%s\" on %s.%s; grant the role readWrite on the database "
-                    "%s%s",
-                    kt_mongo_name(live->mongo), rights->user, *actions, db, coll, db,
+                    "%s: user %s lacks the right \"%s\" on %s.%s; grant the role %s on the database %s%s",
+                    kt_mongo_name(rights->mongo), rights->user, *actions, db, coll,
+                    strcmp(*actions, "find") == 0 && !actions[1] ? "read" : "readWrite", db,
                     strcmp(db, live->state_db) == 0 ? ", or name another with --checkpoint" : "");
         if (!live->job->options.dry_run)
             return status;
@@ -105,20 +107,39 @@ static enum kt_status need(struct kt_live *live, const struct rights *rights, co
     return KT_OK;
 }
 
-enum kt_status kt_live_check_rights(struct kt_live *live, struct kt_error *err)
+static enum kt_status need_source(struct kt_live *live, struct kt_error *err)
 {
     static const char *const changes[] = {"find", "update", NULL};
+    static const char *const reads[] = {"find", NULL};
+    struct rights rights;
+    enum kt_status status = ask(live->mongo, &rights, err);
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
+        status = need(live, &rights, live->copies ? reads : changes, live->namespaces[i].db,
+                      live->namespaces[i].coll, err);
+    bson_destroy(&rights.reply);
+    return status;
+}
+
+static enum kt_status need_target(struct kt_live *live, struct kt_error *err)
+{
+    static const char *const fills[] = {"createCollection", "find", "insert", NULL};
     static const char *const keeps[] = {"createCollection", "find", "insert", "update", "remove", NULL};
     struct rights rights;
-    if (!live->job->command->writes)
-        return KT_OK;
-    enum kt_status status = ask(live, &rights, err);
-    for (size_t i = 0; rights.known && i < live->namespaces_count && status == KT_OK; i++)
-        status = need(live, &rights, changes, live->namespaces[i].db, live->namespaces[i].coll, err);
-    if (rights.known && status == KT_OK)
+    enum kt_status status = ask(live->target, &rights, err);
+    for (size_t i = 0; live->copies && i < live->namespaces_count && status == KT_OK; i++)
+        status = need(live, &rights, fills, live->namespaces[i].to_db, live->namespaces[i].coll, err);
+    if (status == KT_OK)
         status = need(live, &rights, keeps, live->state_db, KT_STATE_CHECKPOINTS, err);
-    if (rights.known && status == KT_OK)
+    if (status == KT_OK)
         status = need(live, &rights, keeps, live->state_db, KT_STATE_FAILURES, err);
     bson_destroy(&rights.reply);
     return status;
+}
+
+enum kt_status kt_live_check_rights(struct kt_live *live, struct kt_error *err)
+{
+    if (!live->job->command->writes)
+        return KT_OK;
+    enum kt_status status = need_source(live, err);
+    return status == KT_OK ? need_target(live, err) : status;
 }

@@ -10,6 +10,7 @@
 #include "jobs/rewrap.h"
 
 #define SAMPLE_DOCS 500
+#define SAMPLE_DOCS_LEAST 10
 #define SAMPLE_NBYTES ((size_t)3 << 20)
 #define VALIDATED_DOCS 50
 #define VALIDATED_NBYTES ((size_t)4 << 20)
@@ -29,16 +30,48 @@ static enum kt_status take_doc(void *context, const bson_t *doc, struct kt_error
     return KT_OK;
 }
 
+static bool enforced(const struct kt_live_ns *ns, bson_t *validator)
+{
+    bson_iter_t iter;
+    uint32_t nbytes;
+    const uint8_t *data;
+    const bson_t *options = &ns->facts.options;
+    if (bson_iter_init_find(&iter, options, "validationLevel") && BSON_ITER_HOLDS_UTF8(&iter) &&
+        strcmp(bson_iter_utf8(&iter, NULL), "off") == 0)
+        return false;
+    if (bson_iter_init_find(&iter, options, "validationAction") && BSON_ITER_HOLDS_UTF8(&iter) &&
+        strcmp(bson_iter_utf8(&iter, NULL), "error") != 0)
+        return false;
+    if (!bson_iter_init_find(&iter, options, "validator") || !BSON_ITER_HOLDS_DOCUMENT(&iter))
+        return false;
+    bson_iter_document(&iter, &nbytes, &data);
+    return bson_init_static(validator, data, nbytes) && bson_count_keys(validator) > 0;
+}
+
+/* No more than are kept anyway. */
+static int32_t sample_size(const struct kt_live_ns *ns)
+{
+    uint64_t fit = ns->facts.average_nbytes ? SAMPLE_NBYTES / ns->facts.average_nbytes : SAMPLE_DOCS;
+    return fit > SAMPLE_DOCS ? SAMPLE_DOCS : fit < SAMPLE_DOCS_LEAST ? SAMPLE_DOCS_LEAST : (int32_t)fit;
+}
+
+/* Of each document what the job will read of it; all of it for a validator. */
 static enum kt_status draw(struct kt_live *live, struct kt_live_ns *ns, struct kt_job_batch *batch,
                            struct kt_error *err)
 {
-    bson_t pipeline = BSON_INITIALIZER, stages, stage, part;
+    bson_t pipeline = BSON_INITIALIZER, stages, stage, part, validator;
+    bool whole = ns->whole || enforced(ns, &validator);
     BSON_APPEND_ARRAY_BEGIN(&pipeline, "pipeline", &stages);
     BSON_APPEND_DOCUMENT_BEGIN(&stages, "0", &stage);
     BSON_APPEND_DOCUMENT_BEGIN(&stage, "$sample", &part);
-    BSON_APPEND_INT32(&part, "size", SAMPLE_DOCS);
+    BSON_APPEND_INT32(&part, "size", whole ? sample_size(ns) : SAMPLE_DOCS);
     bson_append_document_end(&stage, &part);
     bson_append_document_end(&stages, &stage);
+    if (!whole) {
+        BSON_APPEND_DOCUMENT_BEGIN(&stages, "1", &stage);
+        BSON_APPEND_DOCUMENT(&stage, "$project", &ns->projection);
+        bson_append_document_end(&stages, &stage);
+    }
     bson_append_array_end(&pipeline, &stages);
     enum kt_status status =
         kt_mongo_aggregate(live->mongo, ns->ns->name, &pipeline, NULL, take_doc, batch, err);
@@ -110,24 +143,6 @@ static enum kt_status ask_validator(struct kt_live *live, const struct kt_live_n
         *given ? kt_mongo_aggregate_db(live->mongo, ns->db, &pipeline, count_one, taken, err) : KT_OK;
     bson_destroy(&pipeline);
     return status;
-}
-
-static bool enforced(const struct kt_live_ns *ns, bson_t *validator)
-{
-    bson_iter_t iter;
-    uint32_t nbytes;
-    const uint8_t *data;
-    const bson_t *options = &ns->facts.options;
-    if (bson_iter_init_find(&iter, options, "validationLevel") && BSON_ITER_HOLDS_UTF8(&iter) &&
-        strcmp(bson_iter_utf8(&iter, NULL), "off") == 0)
-        return false;
-    if (bson_iter_init_find(&iter, options, "validationAction") && BSON_ITER_HOLDS_UTF8(&iter) &&
-        strcmp(bson_iter_utf8(&iter, NULL), "error") != 0)
-        return false;
-    if (!bson_iter_init_find(&iter, options, "validator") || !BSON_ITER_HOLDS_DOCUMENT(&iter))
-        return false;
-    bson_iter_document(&iter, &nbytes, &data);
-    return bson_init_static(validator, data, nbytes) && bson_count_keys(validator) > 0;
 }
 
 /* A validator that takes the documents as they are, but none of them as they would be, stands in the job's
@@ -236,10 +251,10 @@ static enum kt_status plan_ns(const struct kt_live *live, struct kt_live_ns *ns,
                                 .already = scaled(ns, sampled->already),
                                 .failing = scaled(ns, sampled->failed),
                                 .changing = scaled(ns, sampled->changed)};
-    plan->nbytes_after =
-        sampled->nbytes_in
-            ? (uint64_t)((double)plan->nbytes * ((double)sampled->nbytes_out / (double)sampled->nbytes_in))
-            : plan->nbytes;
+    /* What was sampled may be parts of documents, but all of what grows or shrinks. */
+    plan->nbytes_after = plan->nbytes + scaled(ns, sampled->nbytes_out);
+    uint64_t before = scaled(ns, sampled->nbytes_in);
+    plan->nbytes_after = plan->nbytes_after > before ? plan->nbytes_after - before : 0;
     if (live->job->command == &kt_command_rewrap)
         plan->changing = kt_rewrap_matching(live->job->state);
     free(ns->plan_paths);

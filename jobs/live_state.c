@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a live job keeps on the cluster: who works, how the _ids are cut, how far each range came. */
+/* What a live job keeps on the cluster: who works, how the _ids are cut, how far each range came. live_end.c
+ * closes it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +82,9 @@ static enum kt_status take_lease(struct kt_live *live, struct kt_live_ns *ns, co
     enum kt_status status = kt_lease_take(live->target, &ns->lease, &live->owner, sessions,
                                           (size_t)live->lanes_count, waiting, live, err);
     atomic_store(&live->waiting_for, NULL);
+    pthread_mutex_lock(&live->lock);
     ns->leased = status == KT_OK;
+    pthread_mutex_unlock(&live->lock);
     return status;
 }
 
@@ -144,7 +147,7 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
         enum kt_status status = kt_state_job_read(live->target, &there, &found, err);
         if (status == KT_OK && found && live->job->options.forget && round == 0) {
             kt_state_job_free(&there);
-            status = kt_state_drop(live->target, live->state_db, ns->ns->name, err);
+            status = kt_state_forget(live->target, live->state_db, ns->ns->name, err);
             found = false;
         }
         if (status == KT_OK && found)
@@ -154,12 +157,14 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
                 kt_state_job_free(&ns->state);
                 ns->state.bounds = there.bounds;
                 ns->state.ranges_count = there.ranges_count;
+                memcpy(ns->state.id, there.id, sizeof there.id);
                 ns->state.backup = there.backup;
             } else
                 kt_state_job_free(&there);
             return status;
         }
         kt_state_job_free(&ns->state);
+        memcpy(ns->state.id, live->owner.id, sizeof ns->state.id);
         status = live->copies ? kt_live_begin_copy(live, ns, err) : KT_OK;
         if (status == KT_OK)
             status = cut(live, ns, err);
@@ -171,6 +176,21 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
             return status;
     }
     return KT_OK;
+}
+
+/* Another part may have closed the job since it was read: its ranges would be done anew, and for nobody. */
+static enum kt_status still_there(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    struct kt_state_job now = {.state_db = live->state_db, .ns = ns->ns->name};
+    bool found;
+    enum kt_status status = kt_state_job_read(live->target, &now, &found, err);
+    if (status == KT_OK && (!found || memcmp(now.id, ns->state.id, sizeof now.id) != 0))
+        status =
+            kt_fail(err, KT_E_OTHER_JOB,
+                    "%s: the job was closed by another partition a moment ago; the same command begins anew",
+                    ns->ns->name);
+    kt_state_job_free(&now);
+    return status;
 }
 
 /* Earlier runs' figures are this job's. */
@@ -221,12 +241,9 @@ static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns,
     if (status == KT_OK && ns->ranges_count)
         status = kt_state_ranges_take(live->target, &ns->state, live->owner.id, (uint32_t)live->part,
                                       (uint32_t)live->parts, ns->ranges, err);
+    if (status == KT_OK)
+        status = still_there(live, ns, err);
     return status == KT_OK ? load_counts(live, ns, err) : status;
-}
-
-static int guard_fd(const struct kt_live *live)
-{
-    return live->job->options.guard_fd > 0 ? live->job->options.guard_fd : -1;
 }
 
 enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err)
@@ -237,75 +254,18 @@ enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err)
     if (live->reads_only)
         return status;
     size_t count = (size_t)live->lanes_count;
-    uint8_t *sessions = malloc(16 * count);
+    uint8_t *sessions = kt_live_sessions(live);
     if (!sessions)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
-    for (size_t i = 0; i < count; i++)
-        memcpy(sessions + 16 * i, live->lanes[i].session.session_id, 16);
     status = kt_owner_self(&live->owner, err);
     if (status == KT_OK)
-        status = kt_guard_tell(guard_fd(live), live->target, sessions, count, err);
+        status = kt_guard_tell(kt_live_guard_fd(live), live->target, sessions, count, err);
     if (status == KT_OK)
         status = kt_state_create(live->target, live->state_db, err);
+    if (status == KT_OK)
+        status = kt_live_keep(live, err);
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
         status = begin_writing(live, &live->namespaces[i], sessions, err);
     free(sessions);
-    return status;
-}
-
-enum kt_status kt_live_renew(struct kt_live *live, struct kt_error *err)
-{
-    enum kt_status status = KT_OK;
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
-        if (live->namespaces[i].leased)
-            status = kt_lease_renew(live->target, &live->namespaces[i].lease, &live->owner, err);
-    }
-    return status;
-}
-
-static enum kt_status put_lines(void *context, struct kt_span lines, struct kt_error *err)
-{
-    struct kt_live_ns *ns = ((void **)context)[0];
-    struct kt_job *job = ((void **)context)[1];
-    return kt_failures_put(&job->failures, ns->ns->name, lines, err);
-}
-
-static enum kt_status close_if_done(struct kt_live *live, struct kt_error *err)
-{
-    uint64_t left = 0;
-    enum kt_status status = KT_OK;
-    bool whole = live->job->options.all_or_nothing;
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0 && !whole; i++)
-        status = kt_state_left(live->target, &live->namespaces[i].state, &left, err);
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
-        status = kt_state_drop(live->target, live->state_db, live->namespaces[i].ns->name, err);
-    return status;
-}
-
-enum kt_status kt_live_end_state(struct kt_live *live, bool all_done, struct kt_error *err)
-{
-    /* The guard stays: it ends what is open as soon as a server answers. */
-    if (atomic_load(&live->away))
-        return KT_OK;
-    enum kt_status status = KT_OK;
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && !live->reads_only; i++) {
-        struct kt_live_ns *ns = &live->namespaces[i];
-        void *context[] = {ns, live->job};
-        if (ns->leased && ns->ranges && !live->job->options.all_or_nothing)
-            status = kt_state_failures_each(live->target, &ns->state, (uint32_t)live->part,
-                                            (uint32_t)live->parts, put_lines, context, err);
-    }
-    /* What was to be done as a whole and was not leaves nothing to go on from. */
-    bool closed = all_done || live->job->options.all_or_nothing;
-    if (status == KT_OK && closed && !live->reads_only)
-        status = close_if_done(live, err);
-    /* The lease goes last; should that fail, it expires. */
-    for (size_t i = 0; i < live->namespaces_count; i++) {
-        struct kt_live_ns *ns = &live->namespaces[i];
-        if (ns->leased)
-            (void)!kt_lease_release(live->target, &ns->lease, &live->owner, NULL);
-        ns->leased = false;
-    }
-    kt_guard_dismiss(guard_fd(live));
     return status;
 }

@@ -87,45 +87,77 @@ static struct kt_span made_of(const struct whole *w, const struct whole_key *key
     return kt_span_of(w->bytes.data + key->made_at, key->made_nbytes);
 }
 
-/* Reads the whole vault and makes every wrap. *failed: at least one key cannot be done. */
-static enum kt_status make_all(struct whole *w, struct kt_error *err)
+static enum kt_status keep_batch(struct whole *w, struct kt_error *err)
+{
+    struct kt_live_lane *lane = w->lane;
+    enum kt_status status = KT_OK;
+    size_t count;
+    const struct kt_rewrap_key *keys = kt_rewrap_batch_keys(&lane->batch, &count);
+    for (size_t i = 0; i < count && status == KT_OK; i++) {
+        if (keys[i].status == KT_OK && keys[i].made.data)
+            status = keep(w, &keys[i]);
+    }
+    if (status == KT_OK)
+        status = kt_lane_note_last_id(lane);
+    if (status == KT_OK)
+        status = kt_id_copy(&lane->range->at, &lane->to);
+    return status == KT_OK ? KT_OK : kt_fail(err, status, "memory ran out");
+}
+
+static enum kt_status count_batch(struct whole *w, struct kt_error *err)
 {
     struct kt_live_lane *lane = w->lane;
     struct kt_job *job = w->live->job;
+    struct kt_span lines = kt_span_of(lane->batch.failures.data, lane->batch.failures.nbytes);
+    kt_lane_count_keys(lane);
+    kt_counts_add(&lane->total, &lane->batch.counts);
+    pthread_mutex_lock(&w->live->lock);
+    enum kt_status status = kt_job_count_batch(job, &lane->batch, err);
+    if (status == KT_OK)
+        status = kt_failures_put(&job->failures, lane->ns->ns->name, lines, err);
+    pthread_mutex_unlock(&w->live->lock);
+    atomic_fetch_add(&job->team.documents, lane->batch.counts.keys.read);
+    atomic_fetch_add(&job->team.nbytes_done, lane->batch.counts.keys.read);
+    return status;
+}
+
+/* The next keys. *count 0: there are none. */
+static enum kt_status make_some(struct whole *w, uint32_t *count, struct kt_error *err)
+{
+    struct kt_live_lane *lane = w->lane;
+    kt_lane_clear(lane);
+    enum kt_txn_end end = kt_lane_read(lane, &lane->reader, count, err);
+    if (end == KT_TXN_AGAIN || end == KT_TXN_CONFLICT) {
+        *count = 1;
+        kt_lane_rest(lane);
+        return KT_OK;
+    }
+    if (end == KT_TXN_OK && *count)
+        end = kt_lane_make_wraps(lane, err);
+    if (end == KT_TXN_REFUSED)
+        return kt_fault_fail(&lane->reader.fault, kt_mongo_name(w->live->mongo), "reading key documents",
+                             true, err);
+    if (end != KT_TXN_OK || !*count)
+        return end == KT_TXN_OK ? KT_OK : err->status;
+    lane->tries = 0;
+    enum kt_status status = keep_batch(w, err);
+    return status == KT_OK ? count_batch(w, err) : status;
+}
+
+static enum kt_status stopped(struct kt_error *err)
+{
+    return kt_fail(err, KT_E_STOPPED, "stopped by request");
+}
+
+/* Reads the whole vault and makes every wrap. */
+static enum kt_status make_all(struct whole *w, struct kt_error *err)
+{
     enum kt_status status = KT_OK;
     for (uint32_t count = 1; status == KT_OK && count;) {
-        kt_lane_clear(lane);
-        if (kt_live_ending(w->live))
-            return kt_fail(err, KT_E_STOPPED, "stopped by request");
-        enum kt_txn_end end = kt_lane_read(lane, &lane->reader, &count, err);
-        if (end == KT_TXN_OK && count)
-            end = kt_lane_make_wraps(lane, err);
-        if (end != KT_TXN_OK)
-            return end == KT_TXN_FAILED ? err->status
-                                        : kt_fault_fail(&lane->reader.fault, kt_mongo_name(w->live->mongo),
-                                                        "reading key documents", true, err);
-        if (!count)
-            break;
-        size_t keys_count;
-        const struct kt_rewrap_key *keys = kt_rewrap_batch_keys(&lane->batch, &keys_count);
-        for (size_t i = 0; i < keys_count && status == KT_OK; i++) {
-            if (keys[i].status == KT_OK && keys[i].made.data)
-                status = keep(w, &keys[i]);
-        }
-        if (status == KT_OK)
-            status = kt_lane_note_last_id(lane);
-        if (status == KT_OK)
-            status = kt_id_copy(&lane->range->at, &lane->to);
-        if (status != KT_OK)
-            return kt_fail(err, status, "memory ran out");
-        kt_lane_count_keys(lane);
-        kt_counts_add(&lane->total, &lane->batch.counts);
-        status = kt_job_count_batch(job, &lane->batch, err);
-        struct kt_span lines = kt_span_of(lane->batch.failures.data, lane->batch.failures.nbytes);
-        if (status == KT_OK)
-            status = kt_failures_put(&job->failures, lane->ns->ns->name, lines, err);
-        atomic_fetch_add(&job->team.documents, lane->batch.counts.keys.read);
-        atomic_fetch_add(&job->team.nbytes_done, lane->batch.counts.keys.read);
+        if (!kt_live_gate(w->live, (uint32_t)w->lane->batch.docs_count))
+            return stopped(err);
+        status = make_some(w, &count, err);
+        atomic_fetch_sub(&w->live->at_work, 1);
     }
     return status;
 }
@@ -225,6 +257,7 @@ static enum kt_txn_end write_chunk(struct whole *w, size_t first, size_t end, bo
     return ended;
 }
 
+/* All keys in one transaction. */
 static enum kt_txn_end write_all(struct whole *w, bool *same, struct kt_error *err)
 {
     struct kt_live_lane *lane = w->lane;
@@ -243,7 +276,31 @@ static enum kt_txn_end write_all(struct whole *w, bool *same, struct kt_error *e
     return kt_lane_commit(lane, err);
 }
 
-static enum kt_status make_and_write(struct whole *w, bool *done, struct kt_error *err)
+static enum kt_status judge(struct whole *w, enum kt_txn_end ended, bool same, struct kt_error *err)
+{
+    struct kt_live_lane *lane = w->lane;
+    if (!same)
+        return kt_fail(err, KT_E_NET,
+                       "%s: another writer changed a key meanwhile, so nothing was written; the same command "
+                       "begins anew",
+                       lane->ns->ns->name);
+    switch (ended) {
+    case KT_TXN_OK:
+        lane->range->done = true;
+        return KT_OK;
+    case KT_TXN_CONFLICT:
+    case KT_TXN_AGAIN:
+        kt_lane_rest(lane);
+        return KT_OK;
+    case KT_TXN_REFUSED:
+        return kt_fault_fail(&lane->session.fault, kt_mongo_name(w->live->target), "writing key documents",
+                             true, err);
+    default:
+        return err->status;
+    }
+}
+
+static enum kt_status make_and_write(struct whole *w, struct kt_error *err)
 {
     struct kt_live_lane *lane = w->lane;
     struct kt_id begin = {0};
@@ -254,35 +311,31 @@ static enum kt_status make_and_write(struct whole *w, bool *done, struct kt_erro
     if (status != KT_OK || w->live->job->failed)
         return status;
     status = back_up(w, err);
-    for (int tries = 0; status == KT_OK && tries < TRIES_MAX && !kt_live_ending(w->live); tries++) {
+    for (int tries = 0; status == KT_OK && !lane->range->done; tries++) {
         bool same;
+        if (!kt_live_gate(w->live, 0))
+            return stopped(err);
         enum kt_txn_end ended = write_all(w, &same, err);
-        if (ended == KT_TXN_OK && same) {
-            lane->range->done = *done = true;
-            return KT_OK;
-        }
-        if (!same)
-            return kt_fail(
-                err, KT_E_NET,
-                "%s: another writer changed a key meanwhile, so nothing was written; the same command "
-                "begins anew",
-                lane->ns->ns->name);
-        if (ended != KT_TXN_CONFLICT && ended != KT_TXN_AGAIN)
-            return err->status;
-        kt_lane_rest(lane);
+        atomic_fetch_sub(&w->live->at_work, 1);
+        status = judge(w, ended, same, err);
+        if (status == KT_OK && !lane->range->done && tries == TRIES_MAX)
+            status = kt_fault_fail(&lane->session.fault, kt_mongo_name(w->live->target),
+                                   "a transaction that fails again and again", true, err);
     }
-    return status == KT_OK ? kt_fail(err, KT_E_STOPPED, "stopped by request") : status;
+    return status;
 }
 
-enum kt_status kt_live_run_whole(struct kt_live *live, bool *done, struct kt_error *err)
+void *kt_live_whole_main(void *context)
 {
-    struct whole w = {.live = live, .lane = &live->lanes[0]};
-    w.lane->ns = &live->namespaces[0];
-    w.lane->range = &w.lane->ns->ranges[0];
-    w.lane->is_last = true;
-    *done = w.lane->range->done;
-    enum kt_status status = *done ? KT_OK : make_and_write(&w, done, err);
+    struct kt_live_lane *lane = context;
+    struct whole w = {.live = lane->live, .lane = lane};
+    struct kt_error err = {.status = KT_OK};
+    lane->ns = &lane->live->namespaces[0];
+    lane->range = &lane->ns->ranges[0];
+    lane->is_last = true;
+    enum kt_status status = lane->range->done ? KT_OK : make_and_write(&w, &err);
     kt_buf_free(&w.bytes);
     free(w.keys);
-    return status;
+    kt_lane_over(lane, status, &err);
+    return NULL;
 }

@@ -239,7 +239,7 @@ static enum kt_status no_rewrap_under_way(struct restore *r, struct kt_error *er
     if (status != KT_OK || !found)
         return status;
     if (r->options->forget)
-        return kt_state_drop(r->mongo, r->lease.state_db, r->file.ns, err);
+        return kt_state_forget(r->mongo, r->lease.state_db, r->file.ns, err);
     return kt_fail(err, KT_E_OTHER_JOB,
                    "%s: an unfinished %s is on it; finish it first, or drop its state with --forget",
                    r->file.ns, job.command);
@@ -302,7 +302,9 @@ enum kt_status kt_restore_run(const struct kt_restore_options *options, struct k
     }
     if (r.leased)
         (void)!kt_lease_release(r.mongo, &r.lease, &r.owner, NULL);
-    kt_guard_dismiss(options->guard_fd > 0 ? options->guard_fd : -1);
+    /* After a failure a commit or an abort may have had no answer: else the guard ends it. */
+    if (status == KT_OK || !r.leased || kt_mongo_kill_sessions(r.mongo, r.lane.session_id, 1, NULL) == KT_OK)
+        kt_guard_dismiss(options->guard_fd > 0 ? options->guard_fd : -1);
     kt_lane_close(&r.lane);
     kt_mongo_close(r.mongo);
     kt_region_free(&r.docs);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The job's document, and what concerns a namespace's state as a whole. state_range.c has the ranges. */
-#include "io/mongo/state.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "io/mongo/fault.h"
+#include "io/mongo/state_private.h"
 
 static enum kt_status create(struct kt_mongo *mongo, const char *db, const char *name, struct kt_error *err)
 {
@@ -44,6 +43,20 @@ static void append_job_id(bson_t *out, const char *ns)
     BSON_APPEND_UTF8(&id, "ns", ns);
     BSON_APPEND_UTF8(&id, "is", "job");
     bson_append_document_end(out, &id);
+}
+
+/* The 16 bytes under `key`; false: there are none. */
+static bool read_id(const bson_t *doc, const char *key, uint8_t id[16])
+{
+    bson_iter_t iter;
+    bson_subtype_t subtype;
+    uint32_t nbytes = 0;
+    const uint8_t *data = NULL;
+    if (bson_iter_init_find(&iter, doc, key) && BSON_ITER_HOLDS_BINARY(&iter))
+        bson_iter_binary(&iter, &subtype, &nbytes, &data);
+    if (nbytes == 16)
+        memcpy(id, data, nbytes);
+    return nbytes == 16;
 }
 
 static enum kt_status damaged(const struct kt_state_job *job, struct kt_error *err)
@@ -92,6 +105,8 @@ static enum kt_status take_job(void *context, const bson_t *doc, struct kt_error
             "%s: its job was begun by another version of keyturn; finish it with that one, or drop "
             "it with --forget",
             job->ns);
+    if (!read_id(doc, "id", job->id))
+        return damaged(job, err);
     if (!bson_iter_init_find(&iter, doc, "command") || !BSON_ITER_HOLDS_UTF8(&iter))
         return damaged(job, err);
     snprintf(job->command, sizeof job->command, "%s", bson_iter_utf8(&iter, NULL));
@@ -120,8 +135,8 @@ enum kt_status kt_state_job_read(struct kt_mongo *mongo, struct kt_state_job *jo
     return status;
 }
 
-enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state_job *job, bool *ours,
-                                   struct kt_error *err)
+static enum kt_status insert(struct kt_mongo *mongo, const struct kt_state_job *job, bool *ours,
+                             struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, docs, doc, bounds, reply;
     int code = 0;
@@ -130,6 +145,7 @@ enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state
     BSON_APPEND_DOCUMENT_BEGIN(&docs, "0", &doc);
     append_job_id(&doc, job->ns);
     BSON_APPEND_INT32(&doc, "keyturn", KT_STATE_VERSION);
+    BSON_APPEND_BINARY(&doc, "id", BSON_SUBTYPE_UUID, job->id, sizeof job->id);
     BSON_APPEND_UTF8(&doc, "command", job->command);
     BSON_APPEND_UTF8(&doc, "job", job->job);
     BSON_APPEND_INT32(&doc, "partitions", job->partitions);
@@ -153,8 +169,8 @@ enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state
     return code == KT_CODE_DUPLICATE_KEY ? KT_OK : status;
 }
 
-static enum kt_status delete_all(struct kt_mongo *mongo, const char *db, const char *coll, const bson_t *q,
-                                 struct kt_error *err)
+enum kt_status kt_state_delete(struct kt_mongo *mongo, const char *db, const char *coll, const bson_t *q,
+                               struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, list, item, reply;
     BSON_APPEND_UTF8(&command, "delete", coll);
@@ -170,22 +186,65 @@ static enum kt_status delete_all(struct kt_mongo *mongo, const char *db, const c
     return status;
 }
 
-enum kt_status kt_state_drop(struct kt_mongo *mongo, const char *state_db, const char *ns,
-                             struct kt_error *err)
+/* {KEY: id}, or {KEY: {$ne: id}}; id NULL: nothing. */
+static void append_whose(bson_t *q, const char *key, const uint8_t *id, bool others)
 {
-    bson_t failures = BSON_INITIALIZER, ranges = BSON_INITIALIZER, job = BSON_INITIALIZER;
+    bson_t other;
+    if (id && !others)
+        BSON_APPEND_BINARY(q, key, BSON_SUBTYPE_UUID, id, 16);
+    if (!id || !others)
+        return;
+    BSON_APPEND_DOCUMENT_BEGIN(q, key, &other);
+    BSON_APPEND_BINARY(&other, "$ne", BSON_SUBTYPE_UUID, id, 16);
+    bson_append_document_end(q, &other);
+}
+
+/* Ranges and failures of the namespace: of all jobs (id NULL), of one, or of all others. */
+static enum kt_status delete_parts(struct kt_mongo *mongo, const char *state_db, const char *ns,
+                                   const uint8_t *id, bool others, struct kt_error *err)
+{
+    bson_t failures = BSON_INITIALIZER, ranges = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&failures, "ns", ns);
+    append_whose(&failures, "id", id, others);
     BSON_APPEND_UTF8(&ranges, "_id.ns", ns);
     BSON_APPEND_UTF8(&ranges, "_id.is", "range");
-    append_job_id(&job, ns);
-    enum kt_status status = delete_all(mongo, state_db, KT_STATE_FAILURES, &failures, err);
+    append_whose(&ranges, "_id.id", id, others);
+    enum kt_status status = kt_state_delete(mongo, state_db, KT_STATE_FAILURES, &failures, err);
     if (status == KT_OK)
-        status = delete_all(mongo, state_db, KT_STATE_CHECKPOINTS, &ranges, err);
-    /* Last: as long as it is there, what is left belongs to it. */
-    if (status == KT_OK)
-        status = delete_all(mongo, state_db, KT_STATE_CHECKPOINTS, &job, err);
+        status = kt_state_delete(mongo, state_db, KT_STATE_CHECKPOINTS, &ranges, err);
     bson_destroy(&failures);
     bson_destroy(&ranges);
-    bson_destroy(&job);
     return status;
+}
+
+enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state_job *job, bool *ours,
+                                   struct kt_error *err)
+{
+    enum kt_status status = insert(mongo, job, ours, err);
+    return status == KT_OK && *ours ? delete_parts(mongo, job->state_db, job->ns, job->id, true, err)
+                                    : status;
+}
+
+/* The job's document goes first: without it the rest is nobody's, and nobody joins a job that is half gone.
+ */
+static enum kt_status drop(struct kt_mongo *mongo, const char *state_db, const char *ns, const uint8_t *id,
+                           struct kt_error *err)
+{
+    bson_t job = BSON_INITIALIZER;
+    append_job_id(&job, ns);
+    append_whose(&job, "id", id, false);
+    enum kt_status status = kt_state_delete(mongo, state_db, KT_STATE_CHECKPOINTS, &job, err);
+    bson_destroy(&job);
+    return status == KT_OK ? delete_parts(mongo, state_db, ns, id, false, err) : status;
+}
+
+enum kt_status kt_state_drop(struct kt_mongo *mongo, const struct kt_state_job *job, struct kt_error *err)
+{
+    return drop(mongo, job->state_db, job->ns, job->id, err);
+}
+
+enum kt_status kt_state_forget(struct kt_mongo *mongo, const char *state_db, const char *ns,
+                               struct kt_error *err)
+{
+    return drop(mongo, state_db, ns, NULL, err);
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a job on a server has done so far, kept on the cluster that is written, in a database of its own:
  *
- *   checkpoints   {_id: {ns, is: "job"}, keyturn: 1, command, job, partitions, bounds: [BinData {_id: V}
- * ...], begun}                                one a namespace: which job, and how the _ids are cut
- *                 {_id: {ns, is: "range", n}, owner, at: BinData {_id: V}, done, counts: {...}}
+ *   checkpoints   {_id: {ns, is: "job"}, keyturn: 2, id, command, job, partitions, bounds: [BinData {_id: V}
+ *                  ...], begun}                          one a namespace: which job, and how the _ids are cut
+ *                 {_id: {ns, is: "range", id, n}, owner, at: BinData {_id: V}, done, counts: {...}}
  *                                                        one a range [bounds[n-1], bounds[n]): how far it
- * came
+ *                                                        came
  *                 {_id: {ns, is: "lease", part}, ...}    io/mongo/lease.h
- *   failures      {_id, ns, range, line}                 documents that could not be done
+ *   failures      {_id, ns, id, range, line}             documents that could not be done
  *
- * A range's document is moved in the transaction of the batch that it tells of. */
+ * A range's document is moved in the transaction of the batch that it tells of. id is that of the job's
+ * document: what has another one, or no job, is a remainder that nobody looks at. */
 #ifndef KT_IO_MONGO_STATE_H
 #define KT_IO_MONGO_STATE_H
 
@@ -20,7 +21,7 @@
 #define KT_STATE_DB "keyturn"
 #define KT_STATE_CHECKPOINTS "checkpoints"
 #define KT_STATE_FAILURES "failures"
-#define KT_STATE_VERSION 1
+#define KT_STATE_VERSION 2
 
 /* Creates both collections, if they are missing; before any transaction, which could not do it. */
 KT_MUST_USE enum kt_status kt_state_create(struct kt_mongo *mongo, const char *state_db,
@@ -29,6 +30,7 @@ KT_MUST_USE enum kt_status kt_state_create(struct kt_mongo *mongo, const char *s
 /* A job on one namespace. */
 struct kt_state_job {
     const char *state_db, *ns; /* borrowed */
+    uint8_t id[16];            /* random: tells jobs of one namespace apart that follow each other */
     char command[16],
         job[65]; /* what it is: "encrypt", and a digest of everything that decides the outcome */
     int partitions;
@@ -42,13 +44,18 @@ void kt_state_job_free(struct kt_state_job *job);
 KT_MUST_USE enum kt_status kt_state_job_read(struct kt_mongo *mongo, struct kt_state_job *job, bool *found,
                                              struct kt_error *err);
 
-/* Stores it. Another process that was first wins: *ours false, and it has to be read. */
+/* Stores it, and removes what a former job has left. Another process that was first wins: *ours false, and it
+ * has to be read. */
 KT_MUST_USE enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state_job *job,
                                                bool *ours, struct kt_error *err);
 
-/* Drops everything that is kept of the namespace's job, leases apart. */
-KT_MUST_USE enum kt_status kt_state_drop(struct kt_mongo *mongo, const char *state_db, const char *ns,
+/* Drops everything that is kept of this very job, leases apart: one that began since stays. */
+KT_MUST_USE enum kt_status kt_state_drop(struct kt_mongo *mongo, const struct kt_state_job *job,
                                          struct kt_error *err);
+
+/* The same of whichever job the namespace has, damaged ones too. */
+KT_MUST_USE enum kt_status kt_state_forget(struct kt_mongo *mongo, const char *state_db, const char *ns,
+                                           struct kt_error *err);
 
 /* One range's progress. */
 struct kt_state_range {
@@ -80,7 +87,8 @@ KT_MUST_USE enum kt_txn_end kt_state_range_move(struct kt_lane *lane, const stru
 KT_MUST_USE enum kt_status kt_state_range_read(struct kt_mongo *mongo, const struct kt_state_job *job,
                                                struct kt_state_range *range, struct kt_error *err);
 
-/* In a transaction: keeps lines of the failures file. lines: whole lines of JSON, each ended by a newline. */
+/* In a transaction: keeps lines of the failures file. lines: whole lines of JSON, each ended by a newline.
+ * KT_TXN_REFUSED: a single line is longer than a document may be. */
 KT_MUST_USE enum kt_txn_end kt_state_failures_put(struct kt_lane *lane, const struct kt_state_job *job,
                                                   uint32_t range, struct kt_span lines, struct kt_error *err);
 
@@ -90,7 +98,11 @@ KT_MUST_USE enum kt_status kt_state_failures_each(struct kt_mongo *mongo, const 
                                                   uint32_t first, uint32_t step, kt_line_fn each,
                                                   void *context, struct kt_error *err);
 
-/* How many of the namespace's ranges are not done yet. */
+/* Drops those lines: they have been handed on for good. */
+KT_MUST_USE enum kt_status kt_state_failures_drop(struct kt_mongo *mongo, const struct kt_state_job *job,
+                                                  uint32_t first, uint32_t step, struct kt_error *err);
+
+/* How much keeps the job open: ranges that are not done, and lines that their part has not dropped yet. */
 KT_MUST_USE enum kt_status kt_state_left(struct kt_mongo *mongo, const struct kt_state_job *job,
                                          uint64_t *left, struct kt_error *err);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranges: how far each came, and the documents that failed in it. */
+/* Ranges: how far each came. state_failures.c: the documents that failed in them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/mongo/fault.h"
-#include "io/mongo/state.h"
+#include "io/mongo/state_private.h"
 
 /* Documents of one insert command. */
 #define INSERT_MAX 1000
@@ -22,12 +22,18 @@ void kt_state_range_free(struct kt_state_range *range)
     bson_destroy(&range->counts);
 }
 
-static void append_range_id(bson_t *out, const char *ns, uint32_t n)
+static void append_job(bson_t *out, const char *key, const struct kt_state_job *job)
+{
+    BSON_APPEND_BINARY(out, key, BSON_SUBTYPE_UUID, job->id, sizeof job->id);
+}
+
+static void append_range_id(bson_t *out, const struct kt_state_job *job, uint32_t n)
 {
     bson_t id;
     BSON_APPEND_DOCUMENT_BEGIN(out, "_id", &id);
-    BSON_APPEND_UTF8(&id, "ns", ns);
+    BSON_APPEND_UTF8(&id, "ns", job->ns);
     BSON_APPEND_UTF8(&id, "is", "range");
+    append_job(&id, "id", job);
     BSON_APPEND_INT32(&id, "n", (int32_t)n);
     bson_append_document_end(out, &id);
 }
@@ -42,7 +48,7 @@ static void append_range(bson_t *list, const char *key, const struct kt_state_jo
 {
     bson_t doc, counts;
     BSON_APPEND_DOCUMENT_BEGIN(list, key, &doc);
-    append_range_id(&doc, job->ns, n);
+    append_range_id(&doc, job, n);
     append_owner(&doc, owner);
     BSON_APPEND_BINARY(&doc, "at", BSON_SUBTYPE_BINARY, (const uint8_t *)"", 0);
     BSON_APPEND_BOOL(&doc, "done", false);
@@ -79,17 +85,24 @@ static enum kt_status insert_missing(struct kt_mongo *mongo, const struct kt_sta
     return status;
 }
 
-static void append_range_filter(bson_t *q, const struct kt_state_job *job, uint32_t first, uint32_t step)
+/* first, first + step, ... */
+void kt_state_append_part(bson_t *q, const char *key, uint32_t first, uint32_t step)
 {
     bson_t mod, pair;
-    BSON_APPEND_UTF8(q, "_id.ns", job->ns);
-    BSON_APPEND_UTF8(q, "_id.is", "range");
-    BSON_APPEND_DOCUMENT_BEGIN(q, "_id.n", &mod);
+    BSON_APPEND_DOCUMENT_BEGIN(q, key, &mod);
     BSON_APPEND_ARRAY_BEGIN(&mod, "$mod", &pair);
     BSON_APPEND_INT32(&pair, "0", (int32_t)step);
     BSON_APPEND_INT32(&pair, "1", (int32_t)first);
     bson_append_array_end(&mod, &pair);
     bson_append_document_end(q, &mod);
+}
+
+static void append_range_filter(bson_t *q, const struct kt_state_job *job, uint32_t first, uint32_t step)
+{
+    BSON_APPEND_UTF8(q, "_id.ns", job->ns);
+    BSON_APPEND_UTF8(q, "_id.is", "range");
+    append_job(q, "_id.id", job);
+    kt_state_append_part(q, "_id.n", first, step);
 }
 
 static enum kt_status own_them(struct kt_mongo *mongo, const struct kt_state_job *job, const uint8_t *owner,
@@ -210,7 +223,7 @@ enum kt_status kt_state_range_read(struct kt_mongo *mongo, const struct kt_state
 {
     struct reading reading = {.job = job, .ranges = range, .first = range->n, .step = 1, .count = 1};
     bson_t filter = BSON_INITIALIZER;
-    append_range_id(&filter, job->ns, range->n);
+    append_range_id(&filter, job, range->n);
     enum kt_status status = read_ranges(mongo, &reading, &filter, err);
     bson_destroy(&filter);
     return status;
@@ -227,7 +240,7 @@ enum kt_txn_end kt_state_range_move(struct kt_lane *lane, const struct kt_state_
     BSON_APPEND_ARRAY_BEGIN(&command, "updates", &list);
     BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &item);
     BSON_APPEND_DOCUMENT_BEGIN(&item, "q", &q);
-    append_range_id(&q, job->ns, range->n);
+    append_range_id(&q, job, range->n);
     append_owner(&q, owner);
     kt_id_append(&q, "at", &range->at);
     bson_append_document_end(&item, &q);
@@ -249,89 +262,4 @@ enum kt_txn_end kt_state_range_move(struct kt_lane *lane, const struct kt_state_
         end = KT_TXN_LOST;
     }
     return end;
-}
-
-enum kt_txn_end kt_state_failures_put(struct kt_lane *lane, const struct kt_state_job *job, uint32_t range,
-                                      struct kt_span lines, struct kt_error *err)
-{
-    bson_t command = BSON_INITIALIZER, docs, doc;
-    bson_oid_t oid;
-    int64_t inserted;
-    bson_oid_init(&oid, NULL);
-    BSON_APPEND_UTF8(&command, "insert", KT_STATE_FAILURES);
-    BSON_APPEND_ARRAY_BEGIN(&command, "documents", &docs);
-    BSON_APPEND_DOCUMENT_BEGIN(&docs, "0", &doc);
-    BSON_APPEND_OID(&doc, "_id", &oid);
-    BSON_APPEND_UTF8(&doc, "ns", job->ns);
-    BSON_APPEND_INT32(&doc, "range", (int32_t)range);
-    bson_append_utf8(&doc, "line", -1, (const char *)lines.data, (int)lines.nbytes);
-    bson_append_document_end(&docs, &doc);
-    bson_append_array_end(&command, &docs);
-    enum kt_txn_end end =
-        kt_txn_write(lane, job->state_db, kt_span_of(bson_get_data(&command), command.len), &inserted, err);
-    bson_destroy(&command);
-    return end;
-}
-
-struct handing {
-    kt_line_fn each;
-    void *context;
-};
-
-static enum kt_status take_lines(void *context, const bson_t *doc, struct kt_error *err)
-{
-    struct handing *handing = context;
-    bson_iter_t iter;
-    uint32_t nbytes;
-    if (!bson_iter_init_find(&iter, doc, "line") || !BSON_ITER_HOLDS_UTF8(&iter))
-        return KT_OK;
-    const char *text = bson_iter_utf8(&iter, &nbytes);
-    return handing->each(handing->context, kt_span_of(text, nbytes), err);
-}
-
-enum kt_status kt_state_failures_each(struct kt_mongo *mongo, const struct kt_state_job *job, uint32_t first,
-                                      uint32_t step, kt_line_fn each, void *context, struct kt_error *err)
-{
-    char ns[80];
-    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, mod, pair, sort;
-    struct handing handing = {each, context};
-    BSON_APPEND_UTF8(&filter, "ns", job->ns);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "range", &mod);
-    BSON_APPEND_ARRAY_BEGIN(&mod, "$mod", &pair);
-    BSON_APPEND_INT32(&pair, "0", (int32_t)step);
-    BSON_APPEND_INT32(&pair, "1", (int32_t)first);
-    bson_append_array_end(&mod, &pair);
-    bson_append_document_end(&filter, &mod);
-    BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort);
-    BSON_APPEND_INT32(&sort, "_id", 1);
-    bson_append_document_end(&opts, &sort);
-    snprintf(ns, sizeof ns, "%s." KT_STATE_FAILURES, job->state_db);
-    enum kt_status status = kt_mongo_each(mongo, ns, &filter, &opts, take_lines, &handing, err);
-    bson_destroy(&filter);
-    bson_destroy(&opts);
-    return status;
-}
-
-static enum kt_status count_one(void *context, const bson_t *doc, struct kt_error *err)
-{
-    (void)doc, (void)err;
-    ++*(uint64_t *)context;
-    return KT_OK;
-}
-
-enum kt_status kt_state_left(struct kt_mongo *mongo, const struct kt_state_job *job, uint64_t *left,
-                             struct kt_error *err)
-{
-    char ns[80];
-    uint64_t done = 0;
-    bson_t filter = BSON_INITIALIZER;
-    BSON_APPEND_UTF8(&filter, "_id.ns", job->ns);
-    BSON_APPEND_UTF8(&filter, "_id.is", "range");
-    BSON_APPEND_BOOL(&filter, "done", true);
-    snprintf(ns, sizeof ns, "%s." KT_STATE_CHECKPOINTS, job->state_db);
-    enum kt_status status = kt_mongo_each(mongo, ns, &filter, NULL, count_one, &done, err);
-    /* A partition that has not begun has no documents yet. */
-    *left = job->ranges_count > done ? job->ranges_count - done : 0;
-    bson_destroy(&filter);
-    return status;
 }

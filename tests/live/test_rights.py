@@ -100,6 +100,27 @@ class Rights(LiveCase):
         self.user("mover", self.role("mover", "admin"), self.role("readWrite", self.state_db))
         self.run_job("encrypt")
 
+    def test_what_is_written_elsewhere_is_looked_up_there(self):
+        other = self.client[self.database.name + "_to"]
+        self.addCleanup(self.client.drop_database, other.name)
+
+        def args():
+            base, _, query = self.uri.partition("?")
+            return self.args("encrypt", "--to", "env:KT_TO"), {"KT_TO": f"{base}{other.name}?{query}&authSource=admin"}
+
+        self.user("taker", self.role("read"), self.role("readWrite", self.state_db), self.role("read", other.name))
+        words, env = args()
+        self.refused(*words, env=env, says=("user taker", '"createCollection"', f"{other.name}.docs", "readWrite"))
+        self.assertNotIn(other.name, self.client.list_database_names())
+        self.assert_untouched()
+        self.user("bearer", self.role("read"), self.role("readWrite", other.name))
+        words, env = args()
+        self.refused(*words, env=env, says=("user bearer", '"createCollection"', self.state_db))
+        self.client.admin.command("grantRolesToUser", "bearer", roles=[self.role("readWrite", self.state_db)])
+        self.keyturn(*words, env=env)
+        self.assertEqual(self.plain, [self.opened(d) for d in self.read(other["docs"])])
+        self.assertEqual(self.plain, self.read())
+
     def test_a_wrong_password(self):
         self.uri = self.server.uri.replace("root:root", "root:wrong")
         self.write_config()

@@ -47,7 +47,7 @@ Test(state, the_first_job_wins_and_is_read_back)
     cr_assert_str_eq(read.job, "abc");
     for (size_t i = 0; i < 3; i++)
         cr_assert(kt_id_equal(&read.bounds[i], &job.bounds[i]));
-    cr_assert_eq(kt_state_drop(server.mongo, server.db, "shop.customers", &server.err), KT_OK);
+    cr_assert_eq(kt_state_forget(server.mongo, server.db, "shop.customers", &server.err), KT_OK);
     struct kt_state_job gone = {.state_db = server.db, .ns = "shop.customers"};
     cr_assert_eq(kt_state_job_read(server.mongo, &gone, &found, &server.err), KT_OK);
     cr_assert_not(found);
@@ -84,6 +84,12 @@ Test(state, a_range_moves_with_its_transaction_and_only_for_its_owner)
     cr_assert_eq(kt_txn_commit(&lane, 10000, &server.err), KT_TXN_OK);
 
     uint64_t left;
+    cr_assert_eq(kt_state_left(server.mongo, &job, &left, &server.err), KT_OK);
+    cr_assert_eq(left, 4, "three ranges, and a list that nobody has read");
+    cr_assert_eq(kt_state_failures_drop(server.mongo, &job, 0, 2, &server.err), KT_OK);
+    cr_assert_eq(kt_state_left(server.mongo, &job, &left, &server.err), KT_OK);
+    cr_assert_eq(left, 4, "it is another partition's");
+    cr_assert_eq(kt_state_failures_drop(server.mongo, &job, 1, 2, &server.err), KT_OK);
     cr_assert_eq(kt_state_left(server.mongo, &job, &left, &server.err), KT_OK);
     cr_assert_eq(left, 3);
     /* It does not stand where this one believes. */
@@ -145,6 +151,40 @@ Test(state, failures_of_aborted_batches_are_not_kept)
     cr_assert(kt_span_equal(kt_span_of(lines.data, lines.nbytes), kt_span_str("b\n")));
     kt_buf_free(&lines);
     kt_lane_close(&lane);
+    kt_state_job_free(&job);
+    kt_test_close(&server);
+}
+
+/* A former job is dropped late: the one that began since keeps all of its own. */
+Test(state, jobs_of_one_namespace_are_told_apart)
+{
+    struct kt_test_server server;
+    struct kt_state_range range;
+    bool ours, found;
+    kt_test_open(&server);
+    cr_assert_eq(kt_state_create(server.mongo, server.db, &server.err), KT_OK);
+    struct kt_state_job former = job_of(&server, 1), job = job_of(&server, 1);
+    memcpy(former.id, "former", 6);
+    memcpy(job.id, "later", 5);
+    kt_state_range_init(&range, 0);
+    cr_assert_eq(kt_state_ranges_take(server.mongo, &former, other, 0, 1, &range, &server.err), KT_OK);
+    cr_assert_eq(kt_state_job_insert(server.mongo, &job, &ours, &server.err), KT_OK);
+    cr_assert(ours);
+    cr_assert_neq(kt_state_range_read(server.mongo, &former, &range, &server.err), KT_OK,
+                  "the remainder is removed");
+    cr_assert_eq(kt_state_ranges_take(server.mongo, &job, me, 0, 1, &range, &server.err), KT_OK);
+    cr_assert_eq(kt_state_drop(server.mongo, &former, &server.err), KT_OK);
+    struct kt_state_job now = {.state_db = server.db, .ns = job.ns};
+    cr_assert_eq(kt_state_job_read(server.mongo, &now, &found, &server.err), KT_OK);
+    cr_assert(found);
+    cr_assert_eq(memcmp(now.id, job.id, sizeof now.id), 0);
+    kt_state_job_free(&now);
+    cr_assert_eq(kt_state_range_read(server.mongo, &job, &range, &server.err), KT_OK);
+    cr_assert_eq(kt_state_drop(server.mongo, &job, &server.err), KT_OK);
+    cr_assert_eq(kt_state_job_read(server.mongo, &now, &found, &server.err), KT_OK);
+    cr_assert_not(found);
+    kt_state_range_free(&range);
+    kt_state_job_free(&former);
     kt_state_job_free(&job);
     kt_test_close(&server);
 }

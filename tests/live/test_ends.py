@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How jobs end, and what they hold while they wait: leases, lists of failures, transactions, refusals that no
+document is to blame for."""
+import datetime
+import json
+import signal
+import time
+import uuid
+
+import bson
+from bson.binary import Binary
+
+from live import LiveCase, count, plain_docs
+from test_rewrap import VaultCase
+
+
+class Held:
+    """A lease that somebody on another machine holds, for some seconds more."""
+
+    def hold(self, ns, seconds):
+        now = self.client.admin.command("hello")["localTime"]
+        self.state["checkpoints"].insert_one({
+            "_id": {"ns": ns, "is": "lease", "part": 0}, "owner": Binary(uuid.uuid4().bytes, 4), "command": "encrypt",
+            "job": "x", "host": "elsewhere", "bootId": "x", "pidNs": 1, "pid": 1, "started": 1, "sessions": [],
+            "expires": now + datetime.timedelta(seconds=seconds)})
+
+    def expires(self, ns):
+        found = self.state["checkpoints"].find_one({"_id": {"ns": ns, "is": "lease", "part": 0}})
+        return found and found["expires"]
+
+    def assert_renewed(self, ns, seconds=9):
+        before = self.expires(ns)
+        self.until(f"the lease of {ns} is renewed", lambda: self.expires(ns) > before, seconds)
+
+
+class Leases(Held, LiveCase):
+    def test_the_first_is_renewed_while_the_second_is_waited_for(self):
+        second = f"{self.database.name}.zzz"
+        schema = {"bsonType": "object", "properties": {"a": self.vault.rule("a", True, "string")}}
+        self.write_config(schemaMap={self.ns: schema, second: schema})
+        self.database["zzz"].insert_one({"_id": 1, "a": "x"})
+        self.docs.insert_one({"_id": 1, "a": "x"})
+        self.hold(second, 9)
+        process = self.start("encrypt")
+        self.until("it has the first", lambda: self.expires(self.ns))
+        self.assert_renewed(self.ns)
+        self.assertEqual(0, process.wait(60), self.err_text())
+        self.assert_closed()
+
+
+class Lists(LiveCase):
+    def test_no_partition_closes_the_job_over_anothers_list(self):
+        """The first to read its list is slow: the others end meanwhile."""
+        number = count(6000, 60000, 3000)
+        self.insert([bson.encode({"_id": i, "a": None if i % 50 == 0 else "text"}) for i in range(number)])
+        self.client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": {
+            "appName": "keyturn", "failCommands": ["find"], "namespace": f"{self.state_db}.failures",
+            "blockConnection": True, "blockTimeMS": 4000}})
+        try:
+            workers = [self.start("encrypt", "--partition", f"{i}/3", "--failures", f"f{i}") for i in range(3)]
+            self.assertEqual([1, 1, 1], [w.wait(120) for w in workers], self.err_text())
+        finally:
+            self.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        lines = [line for i in range(3) for line in self.path(f"f{i}").read_text().splitlines()]
+        self.assertEqual({str(i) for i in range(0, number, 50)},
+                         {json.loads(line)["_id"]["$numberInt"] for line in lines})
+        self.assertEqual(number // 50, len(lines))
+        self.assert_closed()
+
+    def test_a_list_longer_than_a_document_may_be(self):
+        names = [f"{i:03}" + "\x01" * 60000 for i in range(80)]
+        self.docs.insert_many([{"_id": name, "a": None} for name in names])
+        self.run_job("encrypt", exit=1)
+        lines = self.path(f"{self.ns}-failed.ndjson").read_text().splitlines()
+        self.assertEqual(names, [json.loads(line)["_id"] for line in lines])
+        self.assert_closed()
+
+
+class Refusals(LiveCase):
+    def test_a_checkpoint_that_the_server_refuses_ends_the_job(self):
+        self.insert(plain_docs(50))
+        self.state.create_collection("checkpoints", validator={"done": {"$ne": True}})
+        done = self.run_job("encrypt", exit=4)
+        self.assertIn("writing the checkpoint", done.text)
+        self.state.command("collMod", "checkpoints", validator={})
+        self.run_job("encrypt")
+        self.assert_closed()
+
+    def test_no_transaction_is_left_open(self):
+        """Neither commit nor abort goes through: the documents' new values stand in an open transaction."""
+        self.insert(plain_docs(50))
+        admin = self.client.admin
+        admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": {
+            "appName": "keyturn", "failCommands": ["abortTransaction", "commitTransaction"], "errorCode": 13}})
+        try:
+            self.run_job("encrypt", exit=4)
+            begun = time.monotonic()
+            self.docs.update_many({}, {"$set": {"z": "new"}})
+            self.assertLess(time.monotonic() - begun, 10)
+        finally:
+            admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        self.run_job("encrypt")
+        self.assert_closed()
+
+
+class Whole(Held, VaultCase):
+    ARGS = ("rewrap", "--provider", "local:new", "--all-or-nothing")
+
+    def setUp(self):
+        super().setUp()
+        self.fill(300)
+        self.ns = f"{self.database.name}.__keyVault"
+
+    def test_a_vault_that_takes_no_new_wraps(self):
+        before = self.keys()
+        self.database.command("collMod", "__keyVault", validator={"masterKey.provider": {"$ne": "local:new"}})
+        for args in (self.ARGS, self.ARGS[:3]):
+            done = self.run_job(*args, exit=4)
+            self.assertIn("writing key documents", done.text)
+            self.assertIn("error 121", done.text)
+            self.assertEqual(before, self.keys())
+            self.client.drop_database(self.state_db)
+
+    def test_it_renews_its_lease_and_can_be_paused(self):
+        self.hold(self.ns, 3)
+        process = self.start(*self.ARGS)
+        self.until("it waits for the lease", lambda: "holds the lease" in self.err_text())
+        process.send_signal(signal.SIGUSR1)
+        self.until("it has the lease", lambda: self.state["checkpoints"].find_one({"_id.is": "lease",
+                                                                                   "pid": process.pid}))
+        self.assert_renewed(self.ns)
+        self.assertIsNone(process.poll())
+        self.assertEqual({"local:old"}, self.providers())
+        process.send_signal(signal.SIGUSR2)
+        self.assertEqual(0, process.wait(60), self.err_text())
+        self.assertEqual({"local:new"}, self.providers())
+        self.assertEqual(self.expected(), self.deks())
+        self.assert_closed()
+
+    def test_stopped_while_paused(self):
+        self.hold(self.ns, 2)
+        process = self.start(*self.ARGS)
+        self.until("it waits for the lease", lambda: "holds the lease" in self.err_text())
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(4)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(3, process.wait(30), self.err_text())
+        self.assertEqual({"local:old"}, self.providers())
+        self.assert_closed()
