@@ -183,6 +183,24 @@ Test(directory_source, what_may_not_lie_in_a_folder)
     expect_refused("Permission denied");
 }
 
+Test(directory_source, what_metadata_says)
+{
+    static const char json[] = "{\"options\":{\"timeseries\":{\"timeField\":\"at\"}},\"indexes\":[]}\n";
+    put(kt_tmp_path("dump/shop/a.bson"), packed_docs(5, KT_CODEC_NONE));
+    put_text(kt_tmp_path("dump/shop/a.metadata.json"), json);
+    put(kt_tmp_path("dump/shop/b.bson"), packed_docs(5, KT_CODEC_NONE));
+    struct kt_source *source;
+    struct kt_error err;
+    cr_assert_eq(kt_source_open(&source, kt_tmp_path("dump"), NULL, &err), KT_OK, "%s", err.message);
+    const struct kt_entry *a = kt_source_entry(source, 0), *b = kt_source_entry(source, 2);
+    cr_assert_str_eq(a->file, "shop/a.bson");
+    cr_assert_str_eq(a->metadata, json);
+    cr_expect(a->is_timeseries);
+    cr_assert_str_eq(b->file, "shop/b.bson");
+    cr_expect(b->metadata == NULL && !b->is_timeseries);
+    kt_source_close(source);
+}
+
 Test(directory_source, broken_files_are_named)
 {
     put(kt_tmp_path("dump/shop/a.bson"), packed_docs(5, KT_CODEC_NONE));

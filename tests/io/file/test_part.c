@@ -14,6 +14,8 @@ static void expect_open(const char *name, bool folder, enum kt_status want, cons
 {
     struct kt_part part;
     struct kt_error err = {0};
+    cr_expect_eq(kt_part_look(&part, name, folder, &err), want, "%s: %s", name, err.message);
+    kt_part_close(&part);
     cr_assert_eq(kt_part_open(&part, name, folder, &err), want, "%s: %s", name, err.message);
     if (want != KT_OK)
         cr_assert(strstr(err.message, word), "%s, not: %s", word, err.message);
@@ -46,6 +48,17 @@ Test(part, names_that_are_taken)
     expect_open(kt_tmp_path("d"), false, KT_E_USAGE, "d.part: is in the way");
 }
 
+Test(part, a_look_leaves_no_trace)
+{
+    for (int folder = 0; folder < 2; folder++) {
+        struct kt_part part;
+        cr_assert_eq(kt_part_look(&part, kt_tmp_path("new"), folder, NULL), KT_OK);
+        cr_expect(part.is_empty && part.fd < 0);
+        kt_part_close(&part);
+        cr_expect_neq(access(kt_tmp_path("new.part"), F_OK), 0);
+    }
+}
+
 Test(part, only_the_owner_may_read)
 {
     for (int folder = 0; folder < 2; folder++) {
@@ -73,6 +86,7 @@ Test(part, locked_against_another_process)
             snprintf(who, sizeof who, "process %d is writing it", (int)getppid());
             bool ok = kt_part_open(&second, name, folder, &err) == KT_E_BUSY &&
                       (strstr(err.message, who) || strstr(err.message, "another process"));
+            ok = ok && kt_part_look(&second, name, folder, &err) == KT_E_BUSY;
             _exit(ok ? 0 : 1);
         }
         int status;
