@@ -19,7 +19,7 @@
  * writing that message's output. Messages in one call: at most `window`.
  * Reads and writes stay inside each message's own bytes, except that opening may use the whole
  * in_nbytes - 48 bytes of room at `out`. On return no key, plaintext or round state is left in `state`, in
- * vector registers or on the stack deeper than KT_STACK_NBYTES.
+ * the vector registers that the backend's instruction set has, or on the stack deeper than KT_STACK_NBYTES.
  * Return KT_OK, or KT_E_DEVICE when an accelerator failed. */
 struct kt_backend {
     const char *name;
