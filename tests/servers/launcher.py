@@ -163,9 +163,10 @@ def wait_for_port(port, process, log):
 
 
 def haproxy_config(port, backend, lua, certs, delay_ms=0, rate=0, status503=0, throttle=0, reset=0, garbage=0,
-                   deny_body=None, bearer=None, h2=True, certificate="server", client_ca=False, extra=(), **_):
+                   deny_body=None, bearer=None, h2=True, certificate="server", client_ca=False, extra=(), backend_tls=False, **_):
     """Percentages: status503, throttle (as AWS does), reset, garbage. rate: requests a second. deny_body: a
-    regular expression and the reply to requests whose body matches. bearer: the only token that passes."""
+    regular expression and the reply to requests whose body matches. bearer: the only token that passes. backend_tls: the port
+    behind speaks TLS too."""
     throttled = ('http-request return status 400 content-type application/x-amz-json-1.1 string '
                  '\'{"__type":"ThrottlingException","message":"Rate exceeded"}\'')
     rules = []
@@ -202,7 +203,8 @@ def haproxy_config(port, backend, lua, certs, delay_ms=0, rate=0, status503=0, t
         "  timeout connect 5s", "frontend front",
         f"  bind 127.0.0.1:{port} ssl crt {certs}/{certificate}.pem {alpn} {verify}",
         *("  " + rule for rule in rules), "  default_backend back", "backend back",
-        f"  server one 127.0.0.1:{backend}", ""])
+        "  http-reuse always" if backend_tls else "",
+        f"  server one 127.0.0.1:{backend}{' ssl verify none' if backend_tls else ''}", ""])
 
 
 def main():
