@@ -46,8 +46,10 @@ def leaks(output, secrets):
     found = []
     for secret in secrets:
         data = secret if isinstance(secret, bytes) else secret.encode()
-        for form in (data.decode("latin-1"), data.hex(), b64(data).rstrip("="),
-                     base64.urlsafe_b64encode(data).decode().rstrip("=")):
+        aligned = [base64.b64encode(bytes(before) + data)[(0, 2, 3)[before]:(before + len(data)) // 3 * 4].decode()
+                   for before in range(3)]
+        for form in (data.decode("latin-1"), data.hex(), *aligned,
+                     *(text.replace("+", "-").replace("/", "_") for text in aligned)):
             if form in output["log"] or any(form in step.get("message", "") for step in output["steps"]):
                 found.append(form)
     return found

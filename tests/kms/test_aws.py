@@ -68,13 +68,23 @@ class Calls(unittest.TestCase):
                       sessionToken=session["SessionToken"])
         self.assertEqual(one(who, call("wrap", "aws", cmk(), DEK))["status"], "KT_OK")
 
-    def test_many_share_connections(self):
-        output = run(account(), [{"do": "load", "account": "aws", "masterKey": cmk(1), "source": cmk(0), "count": 150}],
+    def shared(self, *conditions, h2=True):
+        """150 keys through a front that answers only while these hold, on no more connections than there are requests at a time (and the launcher's look)."""
+        refuse = "http-request return status 400 content-type application/json string '{\"__type\":\"ValidationException\"}'"
+        front = servers.front(aws["port"], h2=h2, extra=[
+            "stick-table type ip size 1k expire 60s store conn_cnt", "tcp-request connection track-sc0 src",
+            f"{refuse} if {{ sc0_conn_cnt gt 17 }}", *(f"{refuse} unless {{ {condition} }}" for condition in conditions)])
+        output = run(account(), [{"do": "load", "account": "aws", "masterKey": cmk(1, front), "source": cmk(0, front), "count": 150}],
                      options={"concurrency": 16})
         self.assertEqual((output["steps"][0]["failed"], output["steps"][0]["equal"]), (0, 150), output)
         self.assertEqual(output["stats"]["requests"], 450)
         self.assertTrue(output["clean"])
 
+    def test_many_share_connections_of_http2(self):
+        self.shared("req.ver 2.0")
+
+    def test_many_share_connections_of_http1(self):
+        self.shared("req.ver 1.1", h2=False)
 
     def test_named_providers_have_their_own_credentials(self):
         who = {**account(), "aws:eu": account(**aws["nobody"])["aws"]}

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where AWS credentials are found, with moto as the judge of each."""
-import http.client
-import json
 import unittest
+import urllib.parse
 
 from client import DEK, call, leaks, one, run
 import launcher
@@ -97,10 +96,13 @@ class Found(unittest.TestCase):
     def test_web_identity(self):
         # moto with authentication on refuses unsigned calls, which these are: a second one plays STS.
         sts = servers.aws()
-        there = servers.front(sts["port"], extra=['http-request return status 200 content-type text/xml string '
-                                                  f"'{sts_reply()}' if {{ req.body -m sub WebIdentityToken=web%2Bid%3D }}"])
+        wanted = ["Action=AssumeRoleWithWebIdentity", "Version=2011-06-15", "RoleArn=" + urllib.parse.quote(aws["role"], safe=""),
+                  "RoleSessionName=turning", "WebIdentityToken=web%2Bid%3D"]
+        there = servers.front(sts["port"], extra=[
+            f"http-request return status 200 content-type text/xml string '{sts_reply()}' if {{ method POST }} "
+            + " ".join(f"{{ req.body -m sub {field} }}" for field in wanted)])
         env = {"AWS_WEB_IDENTITY_TOKEN_FILE": write("web", "web+id=\n"), "AWS_ROLE_ARN": aws["role"],
-               "AWS_ENDPOINT_URL_STS": f"https://127.0.0.1:{there}"}
+               "AWS_ROLE_SESSION_NAME": "turning", "AWS_ENDPOINT_URL_STS": f"https://127.0.0.1:{there}"}
         self.works(env)
         self.assertIn("cannot be read", self.refused({**env, "AWS_WEB_IDENTITY_TOKEN_FILE": "/nonexistent"}))
 
@@ -136,10 +138,7 @@ class Found(unittest.TestCase):
                      env={"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{there['port']}"},
                      options={"concurrency": 16})
         self.assertEqual([step.get("failed", 0) for step in output["steps"]], [0, 0, 0], output["steps"])
-        link = http.client.HTTPConnection("127.0.0.1", there["port"], timeout=5)
-        link.request("GET", "/count")
-        counts = json.loads(link.getresponse().read())
-        link.close()
+        counts = servers.counted(there)
         self.assertEqual(counts["/latest/api/token"], counts["/latest/meta-data/iam/security-credentials/turnrole"])
         self.assertIn(counts["/latest/api/token"], range(2, 6))
         self.assertEqual(leaks(output, [session()["SecretAccessKey"], session()["Token"]]), [])

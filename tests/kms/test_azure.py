@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Azure Key Vault: a double that Microsoft's own client library is run against first."""
 import subprocess
+import time
 import unittest
 
 from client import DEK, b64, call, leaks, one, run
@@ -26,6 +27,22 @@ dek = bytes(range(96))
 made = key.wrap_key(KeyWrapAlgorithm.rsa_oaep_256, dek)
 assert made.key_id.endswith(version), made.key_id
 assert key.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, made.encrypted_key).key == dek
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.keyvault.keys import KeyClient
+vault = KeyClient(f"https://127.0.0.1:{port}", Credential(), verify_challenge_resource=False, connection_verify=ca)
+listed = {name: [(one.version == version, one.enabled) for one in vault.list_properties_of_key_versions(name)] for name in ("cmk1", "aged")}
+assert listed == {"cmk1": [(False, True), (True, True)], "aged": [(False, True), (False, False)]}, listed
+try:
+    vault.get_key("nokey")
+    raise AssertionError("there is no such key")
+except ResourceNotFoundError as error:
+    assert (error.status_code, error.error.code) == (404, "KeyNotFound"), error
+for name, inner in (("denied", "ForbiddenByRbac"), ("hidden", "ForbiddenByPolicy")):
+    try:
+        vault.get_key(name)
+        raise AssertionError("it must not be read")
+    except HttpResponseError as error:
+        assert (error.status_code, error.error.code, error.error.innererror["code"]) == (403, "Forbidden", inner), error
 if not sys.stdin.isatty():
     import base64
     given = sys.stdin.read()
@@ -126,6 +143,28 @@ class Calls(unittest.TestCase):
         answer = one(account(), call("resolve", "azure", cmk("cmk1", None)))
         self.assertEqual(answer["masterKey"], cmk("cmk1", 1))
         self.assertEqual(one(account(), call("resolve", "azure", cmk("cmk1", 0)))["masterKey"], cmk("cmk1", 0))
+
+
+class Faults(unittest.TestCase):
+    def through(self, count, **front):
+        at = servers.front(azure["port"], backend_tls=True, **front)
+        document = {**cmk("hidden"), "keyVaultEndpoint": f"127.0.0.1:{at}"}
+        output = run(account(), [{"do": "load", "account": "azure", "masterKey": document, "count": count}],
+                     options={"concurrency": 8, "deadlineMs": 60000})
+        self.assertEqual((output["steps"][0]["failed"], output["steps"][0]["equal"]), (0, count), output["steps"])
+        return output["stats"]
+
+    def test_retry_after_is_obeyed(self):
+        begun = time.monotonic()
+        stats = self.through(1, extra=[
+            "stick-table type ip size 1k expire 60s store http_req_cnt", "http-request track-sc0 src",
+            "http-request return status 429 hdr Retry-After 2 content-type application/json string "
+            '\'{"error":{"code":"Throttled","message":"slow down"}}\' if { sc_http_req_cnt(0) eq 2 }'])
+        self.assertEqual(stats["throttled"], 1)
+        self.assertGreaterEqual(time.monotonic() - begun, 2)
+
+    def test_server_errors_and_resets(self):
+        self.assertGreater(self.through(40, status503=15, reset=8)["retries"], 0)
 
 
 class Credentials(unittest.TestCase):

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "fixture.h"
-#include "kms/aws_profile.h"
 #include "kms/credentials.h"
-#include "kms/jwt.h"
-#include "kms/tls.h"
 
 static struct kms_fixture f;
 static struct kt_cred cred;
@@ -173,6 +170,92 @@ Test(credentials, container_tokens_do_not_travel_in_the_clear)
     cr_expect_eq(build(), KT_V_SEND);
 }
 
+Test(credentials, container_addresses)
+{
+    start(KT_KMS_AWS, "{}");
+    environment[0] = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", environment[1] = "/v2/credentials/1-2";
+    cr_assert(kt_cred_choose(&cred));
+    cr_assert_eq(build(), KT_V_SEND);
+    cr_expect_str_eq(f.x.url, "http://169.254.170.2/v2/credentials/1-2");
+    cr_expect_eq(f.x.method, KT_GET);
+    cr_expect(f.x.metadata);
+    cr_expect_eq(reply(200, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"B\",\"Token\":\"C\",\"Expiration\":"
+                            "\"2023-11-14T22:15:00Z\"}"),
+                 KT_V_DONE);
+    cr_expect_str_eq(kt_token_session(&f.token), "C");
+}
+
+static const char *write_file(const char *text)
+{
+    static char path[40];
+    snprintf(path, sizeof path, "/tmp/keyturn-credentials-XXXXXX");
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    return path;
+}
+
+Test(credentials, a_token_file_is_read_again_each_time)
+{
+    start(KT_KMS_AWS, "{}");
+    environment[0] = "AWS_CONTAINER_CREDENTIALS_FULL_URI", environment[1] = "http://127.0.0.1/x";
+    environment[2] = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", environment[3] = write_file("first\n");
+    cr_assert(kt_cred_choose(&cred));
+    cr_assert_eq(build(), KT_V_SEND);
+    cr_expect(kms_fixture_header(&f, "Authorization: first"));
+    unlink(environment[3]);
+    cr_assert_eq(build(), KT_V_FINAL);
+    environment[3] = write_file("second");
+    cr_assert_eq(build(), KT_V_SEND);
+    cr_expect(kms_fixture_header(&f, "Authorization: second"));
+    unlink(environment[3]);
+}
+
+Test(credentials, azure_app_identity)
+{
+    start(KT_KMS_AZURE, "{}");
+    environment[0] = "IDENTITY_ENDPOINT", environment[1] = "http://127.0.0.1:42/msi/token";
+    environment[2] = "IDENTITY_HEADER", environment[3] = "proof";
+    environment[4] = "AZURE_CLIENT_ID", environment[5] = "user&assigned";
+    cr_assert(kt_cred_choose(&cred));
+    cr_assert_eq(build(), KT_V_SEND);
+    cr_expect_str_eq(f.x.url, "http://127.0.0.1:42/msi/token?api-version=2019-08-01&resource=https%3A%2F%2F"
+                              "vault.azure.net&client_id=user%26assigned");
+    cr_expect(kms_fixture_header(&f, "X-IDENTITY-HEADER: proof"));
+    cr_expect_eq(reply(200, "{\"access_token\":\"T\",\"expires_on\":\"1700000100\"}"), KT_V_DONE);
+    cr_expect_eq(f.token.expires_ms, 1700000100000);
+}
+
+Test(credentials, azure_metadata_that_is_being_updated)
+{
+    start(KT_KMS_AZURE, "{}");
+    cr_assert(kt_cred_choose(&cred));
+    cr_assert_eq(build(), KT_V_SEND);
+    cr_expect(f.x.metadata);
+    cr_expect_eq(reply(404, ""), KT_V_FAULT);
+    cr_expect_eq(reply(410, ""), KT_V_FAULT);
+    cr_expect_eq(reply(429, ""), KT_V_THROTTLED);
+    cr_expect_eq(reply(500, ""), KT_V_FAULT);
+    cr_expect_eq(reply(400, "{\"error\":\"invalid_request\"}"), KT_V_FINAL);
+}
+
+Test(credentials, google_user_credentials)
+{
+    start(KT_KMS_GCP, "{}");
+    environment[0] = "GOOGLE_APPLICATION_CREDENTIALS";
+    environment[1] =
+        write_file("{\"type\":\"authorized_user\",\"client_id\":\"i&d\",\"client_secret\":\"s=\","
+                   "\"refresh_token\":\"r/t\"}");
+    cr_assert(kt_cred_choose(&cred));
+    cr_assert_eq(build(), KT_V_SEND);
+    cr_expect_str_eq(f.x.url, "https://oauth2.googleapis.com/token");
+    cr_expect(kms_fixture_body_has(
+        &f, "grant_type=refresh_token&client_id=i%26d&client_secret=s%3D&refresh_token=r%2Ft"));
+    cr_expect_eq(reply(200, "{\"access_token\":\"T\",\"expires_in\":100}"), KT_V_DONE);
+    unlink(environment[1]);
+}
+
 Test(credentials, times)
 {
     int64_t ms;
@@ -182,93 +265,4 @@ Test(credentials, times)
     cr_expect_not(kt_cred_time("yesterday", &ms));
     cr_expect_not(kt_cred_time("2026-03-02", &ms));
     cr_expect_not(kt_cred_time("", &ms));
-}
-
-static void ini(const char *section, const char *key, const char *want)
-{
-    static const char text[] = "; c\nloose = 1\n[default]\r\na=1\r\na = 2 # no\n  a = nested\n[profile  x]\n"
-                               "[profile x]\na = b=c;d\nempty =\n[profile y";
-    struct kt_span value;
-    bool found = kt_ini_get(kt_span_str(text), section, key, &value);
-    cr_expect_eq(found, want != NULL, "%s %s", section, key);
-    if (found && want)
-        cr_expect(kt_span_equal(value, kt_span_str(want)), "%.*s", (int)value.nbytes, value.data);
-}
-
-Test(credentials, profile_files)
-{
-    start(KT_KMS_AWS, "{}");
-    ini("default", "a", "2");
-    ini("profile x", "a", "b=c;d");
-    ini("profile x", "empty", NULL);
-    ini("x", "a", NULL);
-    ini("default", "loose", NULL);
-    ini("profile y", "a", NULL);
-}
-
-Test(credentials, a_jwt_verifies)
-{
-    start(KT_KMS_GCP, "{}");
-    EVP_PKEY *key = EVP_RSA_gen(3072);
-    struct kt_secbuf out;
-    struct kt_jwt_claims claims = {"me@x", "https://t/token", "scope", NULL, 1700000000, 300};
-    kt_secbuf_init(&out, f.secmem);
-    cr_assert(kt_jwt_sign(&out, &claims, key));
-    uint8_t *last = memrchr(out.data, '.', out.nbytes);
-    uint8_t signature[600], text[400];
-    size_t n, text_nbytes;
-    cr_assert(kt_base64_decode(kt_span_of(last + 1, (size_t)(out.data + out.nbytes - last - 1)), signature,
-                               sizeof signature, &n));
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    cr_assert_eq(EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key), 1);
-    cr_expect_eq(EVP_DigestVerify(ctx, signature, n, out.data, (size_t)(last - out.data)), 1);
-    EVP_MD_CTX_free(ctx);
-    uint8_t *first = memchr(out.data, '.', out.nbytes);
-    cr_assert(
-        kt_base64_decode(kt_span_of(first + 1, (size_t)(last - first - 1)), text, sizeof text, &text_nbytes));
-    cr_expect(kt_span_equal(
-        kt_span_of(text, text_nbytes),
-        kt_span_str("{\"iss\":\"me@x\",\"aud\":\"https://t/token\",\"scope\":\"scope\",\"iat\":1700000000,"
-                    "\"exp\":1700000300}")));
-    EVP_PKEY *ec = EVP_EC_gen("P-256");
-    kt_secbuf_reset(&out);
-    cr_expect_not(kt_jwt_sign(&out, &claims, ec), "RS256 needs RSA");
-    kt_secbuf_free(&out);
-    EVP_PKEY_free(ec);
-    EVP_PKEY_free(key);
-}
-
-Test(credentials, private_keys_that_are_none)
-{
-    start(KT_KMS_GCP, "{}");
-    static const char *const bad[] = {
-        "",           "AAAA",  "0", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        "-----BEGIN", "MIIE!!"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        cr_expect_eq(kt_jwt_key(kt_span_str(bad[i]), f.secmem), NULL, "%s", bad[i]);
-}
-
-Test(credentials, tls_options)
-{
-    start(KT_KMS_AWS, "{}");
-    static const char *const bad[] = {"{\"tlsInsecure\":true}", "{\"tlsAllowInvalidCertificates\":false}",
-                                      "{\"x\":1}", "{\"tlsCAFile\":5}"};
-    struct kt_error err;
-    struct kt_tls tls;
-    for (size_t i = 0; i < 4; i++) {
-        bson_t *doc = kt_json_parse(kt_span_str(bad[i]));
-        cr_expect_eq(kt_tls_init(&tls, "aws", kt_span_of(bson_get_data(doc), doc->len), f.secmem, &err),
-                     KT_E_CONFIG);
-        cr_expect(strstr(err.message, "aws"));
-        bson_destroy(doc);
-    }
-    bson_t *doc = kt_json_parse(
-        kt_span_str("{\"tlsCAFile\":\"/"
-                    "ca\",\"tlsCertificateKeyFilePassword\":\"pw\",\"tlsDisableOCSPEndpointCheck\":true}"));
-    cr_assert_eq(kt_tls_init(&tls, "aws", kt_span_of(bson_get_data(doc), doc->len), f.secmem, &err), KT_OK);
-    bson_destroy(doc);
-    cr_expect_str_eq(tls.ca_file, "/ca");
-    cr_expect_str_eq(tls.password, "pw");
-    cr_expect_eq(tls.certificate_file, NULL);
-    kt_tls_free(&tls);
 }

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import certificates
 
@@ -149,6 +150,12 @@ class Servers:
 
     def metadata(self, **config):
         return self.script("metadata", json.dumps(config))
+
+    @staticmethod
+    def counted(metadata):
+        """Requests of a metadata server by path."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{metadata['port']}/count", timeout=10) as reply:
+            return json.loads(reply.read())
 
 
 def wait_for_port(port, process, log):
