@@ -47,6 +47,15 @@ class Set:
             time.sleep(0.1)
         raise RuntimeError("no primary")
 
+    def step_up(self, number):
+        """Makes that member primary; one that stepped down is let back in."""
+        deadline = time.monotonic() + 60
+        while self.primary() != number and time.monotonic() < deadline:
+            with contextlib.suppress(PyMongoError), self.direct(number) as client:
+                client.admin.command("replSetFreeze", 0)
+                client.admin.command("replSetStepUp", 1)
+            time.sleep(0.2)
+
     def member_folder(self, number):
         return mongod.members(self.folder)[number]
 

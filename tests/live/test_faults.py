@@ -34,7 +34,7 @@ class FailPoints(OnThree):
         self.compare(json.loads(self.path("report.json").read_text()))
 
 
-class Documents(FailPoints):
+class OfDocuments(FailPoints):
     def setUp(self):
         super().setUp()
         self.changed = self.ns
@@ -60,6 +60,8 @@ class Documents(FailPoints):
         self.assertEqual(self.plain, [self.opened(d) for d in self.read()])
         self.assert_closed()
 
+
+class Documents(OfDocuments):
     def test_connections_that_break_at_commit(self):
         self.with_fault(MANY, ["commitTransaction"], closeConnection=True)
 
@@ -102,6 +104,28 @@ class Documents(FailPoints):
         done = self.run_job("encrypt")
         self.assertTrue(done.report["resumed"])
         self.compare(done.report)
+
+
+class NextPrimary(OfDocuments):
+    def test_a_commit_is_asked_again_of_the_next_primary(self):
+        """What was committed is never confirmed by the primary, which then steps down: the next one knows."""
+        process = self.start_slowly()
+        old = self.servers.primary()
+        with self.servers.direct(old) as first:
+            fail = {"configureFailPoint": "failCommand"}
+            self.addCleanup(lambda: self.servers.step_up(0))
+            met = first.admin.command({**fail, "mode": "alwaysOn", "data": {
+                "appName": "keyturn", "failCommands": ["commitTransaction"],
+                "writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting timed out"}}})["count"]
+            try:
+                first.admin.command("waitForFailPoint", "failCommand", timesEntered=met + 2, maxTimeMS=30000)
+                self.assertLess(self.done(), DOCUMENTS)
+                first.admin.command("replSetStepDown", 30, secondaryCatchUpPeriodSecs=10)
+                self.assertEqual(0, process.wait(120), self.err_text())
+                self.assertNotEqual(old, self.servers.primary())
+            finally:
+                first.admin.command({**fail, "mode": "off"})
+        self.compare(json.loads(self.path("report.json").read_text()))
 
 
 @heavy
