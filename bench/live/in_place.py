@@ -6,7 +6,8 @@ in_place.py [--documents N] [--rounds N] [--build FOLDER]     KEYTURN_TEST_MONGO
   keyturn      keyturn encrypt, 3 string fields
   ready-made   a libmongoc client that only sends ready-made $set updates by _id, with as many connections
   pymongo      a migration as people write it: explicit encryption, bulk_write of 1,000 (on a tenth of the documents)
-  rewrap       keyturn rewrap of 20,000 local DEKs, beside pymongo's rewrap_many_data_key (on fewer, it is quadratic)
+  rewrap       keyturn rewrap of 20,000 local DEKs, beside pymongo's rewrap_many_data_key
+and, with perf, a profile: where keyturn's own CPU time goes, by folder of the source tree and by library
 """
 import argparse
 import json
@@ -19,7 +20,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/e2e"))
+sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "bench/files")]
 
 import bson  # noqa: E402
 import pymongo  # noqa: E402
@@ -31,6 +32,7 @@ from vault import Vault  # noqa: E402
 
 URI = os.environ["KEYTURN_TEST_MONGODB_URI"]
 DB = "keyturn_bench"
+GOALS = {"ready-made": 1.3, "pymongo": 10, "rewrap": 40}
 LANES = 4 * len(os.sched_getaffinity(0))
 
 
@@ -71,6 +73,12 @@ class Bench:
         report = json.loads((self.folder / "r.json").read_text())["namespaces"][f"{DB}.docs"]
         assert report["values"] == 3 * self.args.documents
         return self.args.documents / seconds
+
+    def profile(self):
+        """{folder of the source tree, or library: share of keyturn's CPU time}; None without perf."""
+        import measure  # takes the program from KEYTURN_BUILD
+        self.fill(self.args.documents)
+        return measure.shares(["encrypt", "--config", "config.json", "--yes", "--quiet"], self.folder, self.folder / "perf.data")
 
     def ready_made(self):
         self.fill(self.args.documents)
@@ -125,13 +133,21 @@ class Bench:
             return number / (time.monotonic() - begun)
 
 
+def ratio(times, goal):
+    if not goal:
+        return ""
+    return f"keyturn is {times:.2f} times as fast (goal {goal}: {'met' if times >= goal else 'missed'})"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=200000)
     parser.add_argument("--keys", type=int, default=20000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--build", default=str(ROOT / "build/release"))
-    bench = Bench(parser.parse_args())
+    args = parser.parse_args()
+    os.environ["KEYTURN_BUILD"] = args.build
+    bench = Bench(args)
     seen = {"keyturn": [], "ready-made": [], "pymongo": []}
     for n in range(bench.args.rounds):
         order = list(zip(seen, (bench.keyturn, bench.ready_made, bench.pymongo)))
@@ -139,10 +155,12 @@ def main():
             seen[name].append(run())
     rates = {name: statistics.median(values) for name, values in seen.items()}
     for name, rate in rates.items():
-        print(f"{name:12} {rate:12,.0f} documents/s   keyturn is {rates['keyturn'] / rate:.2f} times as fast")
+        print(f"{name:12} {rate:12,.0f} documents/s   {ratio(rates['keyturn'] / rate, GOALS.get(name))}")
     keys = bench.args.keys
     ours, theirs = bench.rewrap_keyturn(keys), bench.rewrap_pymongo(keys)
-    print(f"rewrap       {ours:12,.0f} DEKs/s        pymongo {theirs:,.0f} DEKs/s: {ours / theirs:.1f} times as fast")
+    print(f"rewrap       {ours:12,.0f} DEKs/s        pymongo {theirs:,.0f} DEKs/s: {ratio(ours / theirs, GOALS['rewrap'])}")
+    parts = bench.profile()
+    print("CPU time of keyturn:", ", ".join(f"{name} {share:.1%}" for name, share in parts.items()) if parts else "no perf")
     bench.client.drop_database(DB)
 
 
