@@ -178,7 +178,7 @@ class Faults(unittest.TestCase):
         self.load(garbage=10)
 
     def test_a_quota(self):
-        output = self.load(count=50, rate=30)
+        output = self.load(count=25, rate=30)
         self.assertGreater(output["stats"]["throttled"], 0)
 
     def test_gives_up_at_the_deadline(self):
