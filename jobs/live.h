@@ -9,6 +9,7 @@
  *   live_rights.c      what the user may
  *   live_schema.c      the server's validators as schema
  *   live_projection.c  which of their fields are read
+ *   live_sample.c      tries some documents before the start; live_plan.c: what that says of all
  *   live_state.c       lease, ranges, what is left for the next run; live_end.c: closes it
  *   live_keep.c        renews the leases
  *   live_gate.c        stop, pause, pace: between transactions
@@ -41,6 +42,8 @@ struct kt_live_ns {
     bool leased;
 
     struct kt_counts sample; /* of some documents, before the start */
+    uint64_t paced;          /* documents read one behind the other, before the start */
+    double paced_seconds;    /* what that took */
     struct kt_plan_path *plan_paths;
 };
 

@@ -11,6 +11,8 @@
 
 #define SAMPLE_DOCS 500
 #define SAMPLE_DOCS_LEAST 10
+#define PACE_DOCS 10000
+#define PACE_NBYTES ((uint64_t)32 << 20)
 #define SAMPLE_NBYTES ((size_t)3 << 20)
 #define VALIDATED_DOCS 50
 #define VALIDATED_NBYTES ((size_t)4 << 20)
@@ -175,6 +177,33 @@ static enum kt_status check_validator(struct kt_live *live, struct kt_live_ns *n
         ns->ns->name, before);
 }
 
+static enum kt_status count_doc(void *context, const bson_t *doc, struct kt_error *err)
+{
+    (void)doc, (void)err;
+    ++*(uint64_t *)context;
+    return KT_OK;
+}
+
+/* How fast one lane would read, which tells more of server and network than the documents drawn at random. */
+static enum kt_status pace(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    bson_t all = BSON_INITIALIZER, opts = BSON_INITIALIZER, hint;
+    uint64_t fit = ns->facts.average_nbytes ? PACE_NBYTES / ns->facts.average_nbytes + 1 : PACE_DOCS;
+    if (!ns->whole)
+        BSON_APPEND_DOCUMENT(&opts, "projection", &ns->projection);
+    BSON_APPEND_DOCUMENT_BEGIN(&opts, "hint", &hint);
+    BSON_APPEND_INT32(&hint, "_id", 1);
+    bson_append_document_end(&opts, &hint);
+    BSON_APPEND_INT64(&opts, "limit", fit > PACE_DOCS ? PACE_DOCS : (int64_t)fit);
+    BSON_APPEND_INT64(&opts, "batchSize", KT_LANE_DOCS_MAX);
+    uint64_t since_ns = kt_clock_ns();
+    enum kt_status status = kt_mongo_each(live->mongo, ns->ns->name, &all, &opts, count_doc, &ns->paced, err);
+    ns->paced_seconds = (double)(kt_clock_ns() - since_ns) / 1e9;
+    bson_destroy(&all);
+    bson_destroy(&opts);
+    return status;
+}
+
 static enum kt_status sample(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
 {
     struct kt_live_lane *lane = &live->lanes[0];
@@ -189,6 +218,8 @@ static enum kt_status sample(struct kt_live *live, struct kt_live_ns *ns, struct
         status = process(live, lane, err);
     if (status == KT_OK && batch->piece.nbytes && !live->copies)
         status = check_validator(live, ns, batch, err);
+    if (status == KT_OK && !live->reads_only)
+        status = pace(live, ns, err);
     if (status == KT_OK)
         status = kt_counts_init(&ns->sample, ns->ns->counts.paths_count);
     if (status == KT_OK)
@@ -211,77 +242,4 @@ enum kt_status kt_live_sample(struct kt_live *live, struct kt_error *err)
     }
     job->lay_out = lay_out;
     return status;
-}
-
-/* The sample's share, of all documents. */
-static uint64_t scaled(const struct kt_live_ns *ns, uint64_t count)
-{
-    uint64_t sampled = ns->sample.ns.documents;
-    return sampled ? (uint64_t)((double)count / (double)sampled * (double)ns->facts.documents + 0.5) : 0;
-}
-
-static void plan_paths(const struct kt_live *live, struct kt_live_ns *ns, struct kt_plan_ns *plan)
-{
-    const struct kt_schema *schema = ns->ns->schema;
-    bool encrypt = live->job->command == &kt_command_encrypt;
-    plan->paths_count = schema ? kt_schema_rules(schema) : 0;
-    for (size_t i = 0; i < plan->paths_count; i++) {
-        const struct kt_rule *rule = kt_schema_rule(schema, i);
-        const struct kt_path_counts *counts = &ns->sample.paths[i];
-        struct kt_plan_path *path = &ns->plan_paths[i];
-        *path =
-            (struct kt_plan_path){.path = rule->path, .deterministic = rule->algorithm == KT_DETERMINISTIC};
-        if (rule->pointer == KT_NO_POINTER)
-            memcpy(path->key_id, rule->key_id, sizeof path->key_id);
-        else
-            path->pointer = kt_schema_pointer(schema, rule->pointer);
-        path->values = scaled(ns, encrypt ? counts->authentic : counts->authentic + counts->unauthentic);
-    }
-    plan->paths = ns->plan_paths;
-}
-
-static enum kt_status plan_ns(const struct kt_live *live, struct kt_live_ns *ns, struct kt_plan_ns *plan)
-{
-    const struct kt_ns_counts *sampled = &ns->sample.ns;
-    size_t rules = ns->ns->counts.paths_count;
-    *plan = (struct kt_plan_ns){.ns = ns->ns->name,
-                                .documents = ns->facts.documents,
-                                .nbytes = ns->facts.nbytes,
-                                .values = scaled(ns, sampled->values),
-                                .already = scaled(ns, sampled->already),
-                                .failing = scaled(ns, sampled->failed),
-                                .changing = scaled(ns, sampled->changed)};
-    /* What was sampled may be parts of documents, but all of what grows or shrinks. */
-    plan->nbytes_after = plan->nbytes + scaled(ns, sampled->nbytes_out);
-    uint64_t before = scaled(ns, sampled->nbytes_in);
-    plan->nbytes_after = plan->nbytes_after > before ? plan->nbytes_after - before : 0;
-    if (live->job->command == &kt_command_rewrap)
-        plan->changing = kt_rewrap_matching(live->job->state);
-    free(ns->plan_paths);
-    ns->plan_paths = calloc(rules ? rules : 1, sizeof *ns->plan_paths);
-    if (!ns->plan_paths)
-        return KT_E_NOMEM;
-    if (ns->sample.paths)
-        plan_paths(live, ns, plan);
-    return KT_OK;
-}
-
-bool kt_job_plan(struct kt_job *job, struct kt_job_plan *plan)
-{
-    struct kt_live *live = job->live;
-    if (!live || !job->command->writes)
-        return false;
-    if (!live->plan)
-        live->plan = calloc(live->namespaces_count ? live->namespaces_count : 1, sizeof *live->plan);
-    if (!live->plan)
-        return false;
-    for (size_t i = 0; i < live->namespaces_count; i++) {
-        if (plan_ns(live, &live->namespaces[i], &live->plan[i]) != KT_OK)
-            return false;
-    }
-    *plan = (struct kt_job_plan){.server = kt_mongo_name(live->mongo),
-                                 .state_db = live->state_db,
-                                 .namespaces = live->plan,
-                                 .namespaces_count = live->namespaces_count};
-    return true;
 }

@@ -265,6 +265,8 @@ bool kt_http_connect(struct kt_http *http, struct kt_transfer *transfer, const c
     curl_easy_setopt(transfer->easy, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+    /* Kept for long, so that little is saved; some servers (PyKMIP) take no session that is resumed. */
+    curl_easy_setopt(transfer->easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     curl_easy_setopt(transfer->easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
     return curl_multi_add_handle(http->multi, transfer->easy) == CURLM_OK;
 }

@@ -72,6 +72,9 @@ static void print_ns(FILE *out, const struct kt_job_options *options, const stru
             kt_size_text(ns->nbytes_after).s);
     if (ns->values == 0)
         return;
+    if (ns->seconds > 0)
+        fprintf(out, "  time    about %s (guessed from reading %s documents, nothing written)\n",
+                kt_duration_text(ns->seconds).s, kt_count_text(ns->paced).s);
     /* What is changed goes through the oplog; nobody wants to learn that from a replica that fell behind. */
     bool grows = ns->nbytes_after > ns->nbytes;
     fprintf(out, "  oplog   about %s: look at its window, and at what change streams have to carry\n",

@@ -173,6 +173,8 @@ struct kt_plan_ns {
     const char *ns;
     uint64_t documents, changing, values, already, failing;
     uint64_t nbytes, nbytes_after; /* of all documents */
+    double seconds;                /* guessed from how fast `paced` of them were read; 0: not known */
+    uint64_t paced;
     const struct kt_plan_path *paths;
     size_t paths_count;
 };
