@@ -69,6 +69,9 @@ class Crashes:
         self.collection.update_many({"app": 1}, {"$unset": {"app": ""}})
         return waits
 
+    def job_is_noted(self):
+        return self.state["checkpoints"].count_documents({"_id.is": "job"}) > 0
+
     def compare_crashed(self):
         pass
 
@@ -89,7 +92,7 @@ class Documents(Crashes, LiveCase):
         self.insert(self.sealed if self.job[0] == "decrypt" else self.plain)
 
     def run_again(self):
-        closed = not self.state_docs()
+        closed = not self.job_is_noted()
         done = self.run_job(*self.job)
         self.assertEqual((DOCUMENTS, 0), (done.ns["documents"], done.ns["failed"]))
         # Before the job was noted, or once it was closed, nothing is known of it.
@@ -134,8 +137,9 @@ class Copies(Documents):
 
     def run_again(self):
         # A job that was closed has filled the collection, and one that is not empty is refused.
-        if self.other["docs"].count_documents({}) < DOCUMENTS or self.state_docs():
+        if self.other["docs"].count_documents({}) < DOCUMENTS or self.job_is_noted():
             super().run_again()
+        self.state["checkpoints"].delete_many({"_id.is": "lease"})  # of the dead one, which ended with its job
 
     def compare_undisturbed(self):
         self.assertEqual(self.plain, self.read())
@@ -185,7 +189,7 @@ class Keys(Crashes, VaultCase):
 
     def run_again(self):
         args = list(self.job)
-        if not self.state["checkpoints"].count_documents({"_id.is": "job"}):
+        if not self.job_is_noted():
             args[-1] = f"backup-{self.tries}-again.bson"  # a file that no job knows is never written over
         done = self.run_job(*args)
         self.assertEqual(0, done.report["keys"]["failed"])

@@ -100,7 +100,8 @@ class Drivers(VaultCase):
             for n in range(count(3, 10)):
                 process = self.start("rewrap", "--provider", "local:new", "--backup", f"b{n}.bson", "--threads", 2)
                 result = driver.rewrap_many_data_key({}, provider="local:old").bulk_write_result
-                self.assertEqual(0, process.wait(60), self.err_text())
+                # Later ones may meet a CMK that no key had when they began: such a key is left and said.
+                self.assertIn(process.wait(60), (0, 1) if n else (0,), self.err_text())
                 self.assertEqual(len(self.vault.ids), result.matched_count)
                 self.assertEqual(self.expected(), self.deks())
             key = next(iter(self.vault.ids.values()))
