@@ -38,6 +38,20 @@ static enum kt_status take_name(struct kt_backup *backup, struct kt_error *err)
     return KT_OK;
 }
 
+/* What a run leaves that dies before it has noted its job: nobody loses anything with it. */
+static bool take_empty(struct kt_backup *backup)
+{
+    struct stat st;
+    backup->fd = open(backup->name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (backup->fd >= 0 && fstat(backup->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+        fchmod(backup->fd, 0600) == 0)
+        return true;
+    if (backup->fd >= 0)
+        close(backup->fd);
+    backup->fd = -1;
+    return false;
+}
+
 enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, struct kt_error *err)
 {
     char preset[64];
@@ -50,7 +64,7 @@ enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, stru
     if (!backup->name)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     backup->fd = open(backup->name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    if (backup->fd < 0 && errno == EEXIST)
+    if (backup->fd < 0 && errno == EEXIST && !take_empty(backup))
         return kt_fail(err, KT_E_EXISTS,
                        "the backup %s exists already, and none is ever overwritten; name another "
                        "with --backup",

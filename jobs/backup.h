@@ -17,7 +17,8 @@ struct kt_backup {
     int fd;
 };
 
-/* Creates it, mode 0600. name NULL: rewrap-<UTC>.bson in the working folder. KT_OK, KT_E_EXISTS, KT_E_IO,
+/* Creates it, mode 0600; an empty file of that name is taken, as one that was never begun. name NULL:
+ * rewrap-<UTC>.bson in the working folder. KT_OK, KT_E_EXISTS, KT_E_BUSY (another process has it), KT_E_IO,
  * KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, struct kt_error *err);
 

@@ -2,6 +2,7 @@
 #include "jobs/backup.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,9 +47,24 @@ Test(backup, is_the_owners_alone_and_never_overwritten)
     cr_assert_eq(stat(name, &st), 0);
     cr_assert_eq(st.st_mode & 0777, 0600);
     cr_assert_eq(backup.name[0], '/');
+    cr_assert_eq(write(backup.fd, "x", 1), 1);
     cr_assert_eq(kt_backup_create(&other, name, &err), KT_E_EXISTS);
     cr_assert_not_null(strstr(err.message, "--backup"));
     kt_backup_close(&other);
+    kt_backup_close(&backup);
+}
+
+Test(backup, one_that_was_never_begun_is_taken)
+{
+    struct kt_backup backup;
+    struct stat st;
+    cr_assert_eq(close(open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644)), 0);
+    cr_assert_eq(kt_backup_create(&backup, name, &err), KT_OK, "%s", err.message);
+    cr_assert_eq(fstat(backup.fd, &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0600);
+    cr_assert_eq(write(backup.fd, "x", 1), 1);
+    kt_backup_close(&backup);
+    cr_assert_eq(kt_backup_create(&backup, name, &err), KT_E_EXISTS);
     kt_backup_close(&backup);
 }
 
