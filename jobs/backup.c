@@ -49,29 +49,60 @@ static bool take_empty(struct kt_backup *backup)
     if (backup->fd >= 0)
         close(backup->fd);
     backup->fd = -1;
+    errno = EEXIST;
     return false;
+}
+
+static bool create(struct kt_backup *backup)
+{
+    backup->fd = open(backup->name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    return backup->fd >= 0;
+}
+
+/* A name that nobody has chosen gives way to one that is taken. */
+static enum kt_status create_preset(struct kt_backup *backup, struct kt_error *err)
+{
+    char stamp[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc);
+    for (int n = 1;; n++) {
+        char number[16] = "";
+        if (n > 1)
+            snprintf(number, sizeof number, "-%d", n);
+        free(backup->name);
+        if (asprintf(&backup->name, "rewrap-%s%s.bson", stamp, number) < 0) {
+            backup->name = NULL;
+            return kt_fail(err, KT_E_NOMEM, "memory ran out");
+        }
+        if (create(backup))
+            return KT_OK;
+        if (errno != EEXIST)
+            return io_error(backup->name, err);
+    }
+}
+
+static enum kt_status create_named(struct kt_backup *backup, const char *name, struct kt_error *err)
+{
+    backup->name = strdup(name);
+    if (!backup->name)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    if (create(backup) || (errno == EEXIST && take_empty(backup)))
+        return KT_OK;
+    if (errno != EEXIST)
+        return io_error(backup->name, err);
+    return kt_fail(err, KT_E_EXISTS,
+                   "the backup %s exists already, and none is ever overwritten; name another with --backup",
+                   backup->name);
 }
 
 enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, struct kt_error *err)
 {
-    char preset[64];
-    time_t now = time(NULL);
-    struct tm utc;
     *backup = (struct kt_backup){.fd = -1};
-    gmtime_r(&now, &utc);
-    strftime(preset, sizeof preset, "rewrap-%Y%m%dT%H%M%SZ.bson", &utc);
-    backup->name = strdup(name ? name : preset);
-    if (!backup->name)
-        return kt_fail(err, KT_E_NOMEM, "memory ran out");
-    backup->fd = open(backup->name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-    if (backup->fd < 0 && errno == EEXIST && !take_empty(backup))
-        return kt_fail(err, KT_E_EXISTS,
-                       "the backup %s exists already, and none is ever overwritten; name another "
-                       "with --backup",
-                       backup->name);
-    if (backup->fd < 0)
-        return io_error(backup->name, err);
-    enum kt_status status = take_name(backup, err);
+    enum kt_status status = name ? create_named(backup, name, err) : create_preset(backup, err);
+    if (status == KT_OK)
+        status = take_name(backup, err);
     if (status == KT_OK)
         status = lock(backup, err);
     /* The name must be on disk too, not only the bytes. */

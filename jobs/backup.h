@@ -17,9 +17,9 @@ struct kt_backup {
     int fd;
 };
 
-/* Creates it, mode 0600; an empty file of that name is taken, as one that was never begun. name NULL:
- * rewrap-<UTC>.bson in the working folder. KT_OK, KT_E_EXISTS, KT_E_BUSY (another process has it), KT_E_IO,
- * KT_E_NOMEM. */
+/* Creates it, mode 0600; an empty file of a given name is taken, as one that was never begun. NULL:
+ * rewrap-<UTC>.bson in the working folder, or the next free rewrap-<UTC>-<N>.bson. KT_OK, KT_E_EXISTS,
+ * KT_E_BUSY (another process has it), KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, struct kt_error *err);
 
 /* Goes on with one of an earlier run; what a crash cut off at its end is dropped. KT_E_USAGE: it is not

@@ -69,6 +69,7 @@ git -c safe.directory='*' clone -q --no-local . "$root/src/keyturn"
 mount --bind "$shared" "$root/src/shared"
 mount -o remount,bind,ro "$root/src/shared"
 mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 
 status=0

@@ -68,6 +68,22 @@ Test(backup, one_that_was_never_begun_is_taken)
     kt_backup_close(&backup);
 }
 
+Test(backup, one_without_a_name_takes_a_free_one)
+{
+    struct kt_backup backups[3];
+    cr_assert_eq(chdir(folder), 0);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(kt_backup_create(&backups[i], NULL, &err), KT_OK, "%s", err.message);
+        cr_assert_eq(write(backups[i].fd, "x", 1), 1);
+    }
+    for (int i = 0; i < 3; i++)
+        cr_assert_str_neq(backups[i].name, backups[(i + 1) % 3].name);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(unlink(backups[i].name), 0);
+        kt_backup_close(&backups[i]);
+    }
+}
+
 Test(backup, grows_and_goes_on_behind_the_last_whole_entry)
 {
     struct kt_backup backup;
