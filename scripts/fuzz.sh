@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds the libFuzzer targets and runs each: fuzz.sh [SECONDS [TARGET...]]
-# Two at a time. What crashes lands in build/fuzz/artifacts/. KEYTURN_TALLY names a file that gets a line per target.
+# One more at a time than there are cores. What crashes lands in build/fuzz/artifacts/. KEYTURN_TALLY names a file that gets
+# a line per target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
-at_a_time=2
+at_a_time=$(($(nproc) + 1))
 
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz -- --quiet
