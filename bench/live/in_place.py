@@ -3,6 +3,7 @@
 """encrypt in place beside what people do today, on one server and in one run; the order alternates.
 
 in_place.py [--documents N] [--rounds N] [--build FOLDER]     KEYTURN_TEST_MONGODB_URI names the server
+                                                              (scripts/mongod.py run starts one)
   keyturn      keyturn encrypt, 3 string fields
   ready-made   a libmongoc client that only sends ready-made $set updates by _id, with as many connections
   pymongo      a migration as people write it: explicit encryption, bulk_write of 1,000 (on a tenth of the documents)
@@ -30,7 +31,7 @@ from pymongo.encryption import Algorithm, ClientEncryption  # noqa: E402
 
 from vault import Vault  # noqa: E402
 
-URI = os.environ["KEYTURN_TEST_MONGODB_URI"]
+URI = os.environ.get("KEYTURN_TEST_MONGODB_URI")
 DB = "keyturn_bench"
 GOALS = {"ready-made": 1.3, "pymongo": 10, "rewrap": 40}
 LANES = 4 * len(os.sched_getaffinity(0))
@@ -146,6 +147,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--build", default=str(ROOT / "build/release"))
     args = parser.parse_args()
+    if not URI:
+        parser.error("KEYTURN_TEST_MONGODB_URI names no server: scripts/mongod.py run bench/live/in_place.py starts one")
     os.environ["KEYTURN_BUILD"] = args.build
     bench = Bench(args)
     seen = {"keyturn": [], "ready-made": [], "pymongo": []}
