@@ -49,5 +49,6 @@ bool kt_element_string(const struct kt_element *element, struct kt_span *text)
 
 bool kt_element_is(const struct kt_element *element, const char *name)
 {
-    return kt_span_equal(element->name, kt_span_str(name));
+    /* Most names differ in their first byte, and a name in a document has one: its end, if nothing else. */
+    return element->name.data[0] == (uint8_t)name[0] && kt_span_equal(element->name, kt_span_str(name));
 }
