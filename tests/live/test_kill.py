@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 at any moment: applications' writes to what was under way go on at once, and the next run finishes with the
 same result as an undisturbed one. Commits are slowed down, so that the moments lie in open transactions.
-KEYTURN_LONG=1: 50 random moments."""
+KEYTURN_LONG=1: 50 random moments, 20 with the guard."""
 import os
 import random
 import signal
@@ -12,7 +12,8 @@ import processes
 from live import LiveCase, count, plain_docs
 
 KILLS = count(4, 50, 2)
-DOCUMENTS = count(4000, 60000, 3000)
+GUARD_KILLS = count(4, 20, 2)  # after each of these two runs seal a few batches: they must not come to the end
+DOCUMENTS = count(4000, 100000, 3000)
 COMMIT_MS = 300
 
 
@@ -53,10 +54,10 @@ class Killed(LiveCase):
         self.assertEqual(self.plain, [self.opened(d) for d in self.read()])
         self.assert_closed()
 
-    def kill_some(self, with_guard):
+    def kill_some(self, kills, with_guard):
         self.slow_commits()
         cut, sealed, waits = 0, 0, []
-        for n in range(KILLS):
+        for n in range(kills):
             process = self.start("encrypt", "--threads", 2)
             self.until("a batch is open", lambda: self.lease(process) and self.open_transactions(), process=process)
             # In its first transaction, or in one after it.
@@ -70,7 +71,7 @@ class Killed(LiveCase):
             if with_guard:
                 # Nobody ended the transactions: the next run does, before it does anything else.
                 begun = time.monotonic()
-                nxt = self.start("encrypt", "--max-docs-per-second", 1, "--threads", 2)
+                nxt = self.start("encrypt", "--max-docs-per-second", 1, "--threads", 1)
                 self.until("the next run holds the lease", lambda: self.lease(nxt), process=nxt)
                 waits.append(time.monotonic() - begun)
             waits += self.write_everywhere()
@@ -80,17 +81,17 @@ class Killed(LiveCase):
             sealed = self.docs.count_documents({"b": {"$type": "binData"}})
         self.assertGreater(cut, 0, "no transaction was open")
         self.assertGreater(sealed, 0)
-        print(f"\n  {cut} of {KILLS} kills in open transactions{', the guard too' if with_guard else ''}; {len(waits)} "
+        print(f"\n  {cut} of {kills} kills in open transactions{', the guard too' if with_guard else ''}; {len(waits)} "
               f"writes: median {statistics.median(waits) * 1000:.1f} ms, longest {max(waits) * 1000:.0f} ms")
         self.assertLess(statistics.median(waits), 1)
         self.assertLess(max(waits), 5)
         self.finish_and_compare()
 
     def test_random_moments(self):
-        self.kill_some(with_guard=False)
+        self.kill_some(KILLS, with_guard=False)
 
     def test_random_moments_and_the_guard_too(self):
-        self.kill_some(with_guard=True)
+        self.kill_some(GUARD_KILLS, with_guard=True)
 
     def test_the_guard_ends_with_the_job(self):
         process = self.start("encrypt")
