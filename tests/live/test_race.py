@@ -198,7 +198,7 @@ class Race(LiveCase):
             self.addCleanup(self.client.admin.command, {**fail, "mode": "off"})
             self.client.admin.command({**fail, "mode": "alwaysOn", "data": {
                 "appName": "keyturn", "failCommands": ["update"], "namespace": self.ns, "blockConnection": True,
-                "blockTimeMS": 50}})
+                "blockTimeMS": 150}})
         stop = SPAWN.Event()
         busy = [SPAWN.Process(target=rewrite, args=(self.ns, 25, stop), daemon=True) for _ in range(4)]
         for process in busy:
