@@ -73,9 +73,9 @@ class Quota(Load):
     @stage.heavy
     def test_memory_does_not_grow_with_the_vault(self):
         self.start(delay=1)
-        small = self.rewrap(2000).usage["maxrssKiB"]
+        small = self.rewrap(8000).usage["maxrssKiB"]
         self.documents = None
-        large = self.rewrap(20000).usage["maxrssKiB"]
+        large = self.rewrap(24000).usage["maxrssKiB"]
         self.kms.figures()
         self.tell(small=small, large=large)
         self.assertLess(large, 1.3 * small)

@@ -69,7 +69,7 @@ class Rewrap(VaultCase):
 
     def test_a_backup_is_never_overwritten(self):
         self.fill(5)
-        self.path("there.bson").write_bytes(b"")
+        self.path("there.bson").write_bytes(b"something")
         before = self.keys()
         self.refused(*self.args("rewrap", "--provider", "local:new", "--backup", "there.bson"), says="--backup")
         self.assertEqual(before, self.keys())
