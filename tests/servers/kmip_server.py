@@ -25,7 +25,21 @@ if not hasattr(ssl, "wrap_socket"):  # Python 3.12 took it away; PyKMIP 0.10.0 w
                                    suppress_ragged_eofs=suppress_ragged_eofs)
     ssl.wrap_socket = _wrap_socket
 
-from kmip.services.server import server as pykmip
+from kmip.core import exceptions
+from kmip.services.server import server as pykmip, session
+
+
+def _close_what_is_broken(handle=session.KmipSession._handle_message_loop):
+    """A connection that the client has reset would be read again and again, for ever, beside all others."""
+    def loop(self):
+        try:
+            handle(self)
+        except OSError as broken:
+            raise exceptions.ConnectionClosed() from broken
+    session.KmipSession._handle_message_loop = loop
+
+
+_close_what_is_broken()
 
 # server.pem holds both: Debian 13's PyKMIP takes the certificate's path for the key's.
 CONFIG = """[server]
