@@ -41,7 +41,9 @@ static bool takes_sealed(const bson_t *property)
 /* The schema of the field at a dotted path. False: it says nothing about it. */
 static bool property_at(const bson_t *schema, const char *path, bson_t *out)
 {
-    bson_t here = *schema, properties;
+    bson_t here, properties; /* a bson_t that is copied still points into the first */
+    if (!bson_init_static(&here, bson_get_data(schema), schema->len))
+        return false;
     while (kt_document_at(&here, "properties", &properties)) {
         size_t n = strcspn(path, ".");
         bson_iter_t iter;
@@ -52,9 +54,8 @@ static bool property_at(const bson_t *schema, const char *path, bson_t *out)
         bson_iter_document(&iter, &nbytes, &data);
         if (!bson_init_static(&here, data, nbytes))
             return false;
-        *out = here;
         if (!path[n])
-            return true;
+            return bson_init_static(out, data, nbytes);
         path += n + 1;
     }
     return false;
