@@ -13,7 +13,7 @@ from live import LiveCase, count, plain_docs
 
 KILLS = count(4, 50, 2)
 GUARD_KILLS = count(4, 20, 2)  # after each of these two runs seal a few batches: they must not come to the end
-DOCUMENTS = count(4000, 100000, 3000)
+DOCUMENTS = count(10000, 100000, 5000)
 COMMIT_MS = 300
 
 
