@@ -25,6 +25,7 @@ if not hasattr(ssl, "wrap_socket"):  # Python 3.12 took it away; PyKMIP 0.10.0 w
                                    suppress_ragged_eofs=suppress_ragged_eofs)
     ssl.wrap_socket = _wrap_socket
 
+import sqlalchemy
 from kmip.core import exceptions
 from kmip.services.server import server as pykmip, session
 
@@ -39,7 +40,13 @@ def _close_what_is_broken(handle=session.KmipSession._handle_message_loop):
     session.KmipSession._handle_message_loop = loop
 
 
+def _connect_without_a_pool(create=sqlalchemy.create_engine):
+    """As SQLAlchemy 1.4 does with files: PyKMIP keeps connections, and those of SQLAlchemy 2's pool run out."""
+    sqlalchemy.create_engine = lambda *args, **options: create(*args, poolclass=sqlalchemy.pool.NullPool, **options)
+
+
 _close_what_is_broken()
+_connect_without_a_pool()
 
 # server.pem holds both: Debian 13's PyKMIP takes the certificate's path for the key's.
 CONFIG = """[server]
