@@ -172,7 +172,8 @@ class Faults(unittest.TestCase):
         self.load(reset=10)
 
     def test_resets_over_http1(self):
-        self.load(reset=10, h2=False)
+        # libcurl itself repeats what was sent on a kept connection: many, so that new ones are reset too.
+        self.load(reset=40, h2=False)
 
     def test_garbage_with_status_200(self):
         self.load(garbage=10)
