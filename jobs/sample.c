@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jobs/sample.h"
+#include "jobs/sample_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,41 +17,26 @@
 #include "csfle/key_doc.h"
 #include "keyturn/engine.h"
 
-enum { FIELDS = 6, KEYS_AT_ONCE = 512, WRITE_NBYTES = 1 << 20 };
+enum { WRITE_NBYTES = 1 << 20 };
 
-/* The fields that the schema encrypts; each has a DEK of its own while there are enough. */
-static const struct field {
-    const char *parent, *name, *type;
-    bool deterministic;
-} fields[FIELDS] = {
+const struct kt_sample_field kt_sample_fields[KT_SAMPLE_FIELDS] = {
     {NULL, "email", "string", true},    {NULL, "ssn", "string", true},
     {NULL, "phone", "string", false},   {NULL, "birthdate", "date", false},
     {NULL, "address", "object", false}, {"payment", "card", "string", false},
 };
 
-struct sample {
-    const struct kt_sample_options *options;
-    struct kt_sample_result *result;
-    struct kt_error *err;
-    int folder; /* TO.part, locked */
-    struct kt_secmem *secmem;
-    struct kt_engine *engine;
-    uint8_t *masters[2]; /* local:old, local:new; locked memory */
-    uint8_t ids[FIELDS][16];
-};
-
-static enum kt_status io_failed(const struct sample *sample, const char *file)
+enum kt_status kt_sample_io_failed(const struct kt_sample *sample, const char *file)
 {
     return kt_fail(sample->err, KT_E_IO, "%s.part/%s: %s", sample->options->to, file, strerror(errno));
 }
 
-static enum kt_status no_random(const struct sample *sample)
+enum kt_status kt_sample_no_random(const struct kt_sample *sample)
 {
     return kt_fail(sample->err, KT_E_INTERNAL, "the system's random source failed");
 }
 
-static enum kt_status write_all(const struct sample *sample, int fd, const char *file, const void *data,
-                                size_t nbytes)
+enum kt_status kt_sample_put(const struct kt_sample *sample, int fd, const char *file, const void *data,
+                             size_t nbytes)
 {
     const uint8_t *p = data;
     while (nbytes > 0) {
@@ -59,15 +44,15 @@ static enum kt_status write_all(const struct sample *sample, int fd, const char 
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
-            return io_failed(sample, file);
+            return kt_sample_io_failed(sample, file);
         p += done;
         nbytes -= (size_t)done;
     }
     return KT_OK;
 }
 
-/* A file of an earlier, killed run goes first: it may have another mode. */
-static int create(const struct sample *sample, const char *file, mode_t mode)
+/* What a killed run left may have another mode. */
+int kt_sample_create(const struct kt_sample *sample, const char *file, mode_t mode)
 {
     int fd = -1;
     if (unlinkat(sample->folder, file, 0) == 0 || errno == ENOENT)
@@ -75,48 +60,47 @@ static int create(const struct sample *sample, const char *file, mode_t mode)
     return fd;
 }
 
-/* Closes fd; a status other than KT_OK goes before what close says. */
-static enum kt_status finish_file(const struct sample *sample, int fd, const char *file,
-                                  enum kt_status status)
+enum kt_status kt_sample_finish(const struct kt_sample *sample, int fd, const char *file,
+                                enum kt_status status)
 {
     if (status == KT_OK && fsync(fd) != 0)
-        status = io_failed(sample, file);
+        status = kt_sample_io_failed(sample, file);
     if (close(fd) != 0 && status == KT_OK)
-        status = io_failed(sample, file);
+        status = kt_sample_io_failed(sample, file);
     return status;
 }
 
-static enum kt_status write_text(const struct sample *sample, const char *file, mode_t mode, const char *text,
-                                 size_t nbytes)
+static enum kt_status write_text(const struct kt_sample *sample, const char *file, mode_t mode,
+                                 const char *text, size_t nbytes)
 {
-    int fd = create(sample, file, mode);
+    int fd = kt_sample_create(sample, file, mode);
     if (fd < 0)
-        return io_failed(sample, file);
-    return finish_file(sample, fd, file, write_all(sample, fd, file, text, nbytes));
+        return kt_sample_io_failed(sample, file);
+    return kt_sample_finish(sample, fd, file, kt_sample_put(sample, fd, file, text, nbytes));
 }
 
-static enum kt_status write_documents(struct sample *sample)
+static enum kt_status write_documents(struct kt_sample *sample)
 {
     const char *file = "dump/shop/customers.bson";
     struct kt_buf buf = {0};
-    int fd = create(sample, file, 0666);
+    int fd = kt_sample_create(sample, file, 0666);
     if (fd < 0)
-        return io_failed(sample, file);
+        return kt_sample_io_failed(sample, file);
     enum kt_status status = KT_OK;
     for (uint64_t i = 0; status == KT_OK && i < sample->options->documents; i++) {
         if (kt_sample_document(sample->options->seed, i, &buf) != KT_OK) {
             status = kt_fail(sample->err, KT_E_NOMEM, "no memory for the sample's documents");
         } else if (buf.nbytes >= WRITE_NBYTES || i + 1 == sample->options->documents) {
-            status = write_all(sample, fd, file, buf.data, buf.nbytes);
+            status = kt_sample_put(sample, fd, file, buf.data, buf.nbytes);
             sample->result->nbytes += buf.nbytes;
             buf.nbytes = 0;
         }
     }
     kt_buf_free(&buf);
-    return finish_file(sample, fd, file, status);
+    return kt_sample_finish(sample, fd, file, status);
 }
 
-static enum kt_status write_metadata(struct sample *sample)
+static enum kt_status write_metadata(struct kt_sample *sample)
 {
     char text[400];
     uint64_t seed = sample->options->seed;
@@ -128,125 +112,7 @@ static enum kt_status write_metadata(struct sample *sample)
     return write_text(sample, "dump/shop/customers.metadata.json", 0666, text, (size_t)nbytes);
 }
 
-/* Room for one run of keys. */
-struct key_run {
-    uint8_t *deks;    /* locked memory */
-    uint8_t *wrapped; /* KT_WRAPPED_NBYTES each */
-    struct kt_msg *msgs;
-    struct kt_key *master; /* locked memory: local:old, prepared */
-    struct kt_buf docs;
-};
-
-static enum kt_status key_run_init(struct sample *sample, struct key_run *run)
-{
-    run->deks = kt_secmem_alloc(sample->secmem, KEYS_AT_ONCE * KT_DEK_NBYTES);
-    run->master = kt_secmem_alloc(sample->secmem, KT_KEY_NBYTES);
-    run->wrapped = malloc(KEYS_AT_ONCE * KT_WRAPPED_NBYTES);
-    run->msgs = calloc(KEYS_AT_ONCE, sizeof *run->msgs);
-    if (!run->deks || !run->master || !run->wrapped || !run->msgs)
-        return kt_fail(sample->err, KT_E_NOMEM, "no memory for the sample's keys");
-    kt_keys_prepare(sample->engine, sample->masters[0], &run->master, 1);
-    return KT_OK;
-}
-
-static void key_run_free(struct sample *sample, struct key_run *run)
-{
-    kt_secmem_free(sample->secmem, run->deks);
-    kt_secmem_free(sample->secmem, run->master);
-    free(run->wrapped);
-    free(run->msgs);
-    kt_buf_free(&run->docs);
-}
-
-static enum kt_status wrap_run(struct sample *sample, struct key_run *run, size_t count)
-{
-    if (RAND_priv_bytes(run->deks, (int)(count * KT_DEK_NBYTES)) != 1)
-        return no_random(sample);
-    for (size_t i = 0; i < count; i++)
-        run->msgs[i] = (struct kt_msg){.in = (uint32_t)(i * KT_DEK_NBYTES),
-                                       .in_nbytes = KT_DEK_NBYTES,
-                                       .out = (uint32_t)(i * KT_WRAPPED_NBYTES),
-                                       .mode = KT_MODE_RANDOM};
-    const struct kt_key *master = run->master;
-    struct kt_batch batch = {.in = run->deks,
-                             .in_nbytes = count * KT_DEK_NBYTES,
-                             .out = run->wrapped,
-                             .out_nbytes = count * KT_WRAPPED_NBYTES,
-                             .keys = &master,
-                             .keys_count = 1,
-                             .msgs = run->msgs,
-                             .msgs_count = count};
-    enum kt_status status = kt_seal(sample->engine, &batch);
-    return status == KT_OK ? KT_OK
-                           : kt_fail(sample->err, status, "the engine does not wrap the sample's keys");
-}
-
-/* {provider: "local:old"} */
-static const uint8_t master_key_old[] = "\x1d\0\0\0\2provider\0\012\0\0\0local:old\0";
-
-static void alt_name(uint64_t i, char *out, size_t nbytes)
-{
-    if (i < FIELDS)
-        snprintf(out, nbytes, "%s/%s%s%s", KT_SAMPLE_NS, fields[i].parent ? fields[i].parent : "",
-                 fields[i].parent ? "." : "", fields[i].name);
-    else
-        snprintf(out, nbytes, "sample-%06llu", (unsigned long long)i);
-}
-
-static enum kt_status build_run(struct sample *sample, struct key_run *run, uint64_t first, size_t count)
-{
-    int64_t now = kt_clock_utc_ms();
-    run->docs.nbytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t id[16];
-        char name[64];
-        if (RAND_bytes(id, sizeof id) != 1)
-            return no_random(sample);
-        id[6] = (uint8_t)((id[6] & 0x0f) | 0x40); /* UUID of version 4, RFC 4122 section 4.4 */
-        id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
-        if (first + i < FIELDS)
-            memcpy(sample->ids[first + i], id, sizeof id);
-        alt_name(first + i, name, sizeof name);
-        struct kt_span names = kt_span_str(name);
-        struct kt_key_doc_new key = {.id = id,
-                                     .key_material =
-                                         kt_span_of(run->wrapped + i * KT_WRAPPED_NBYTES, KT_WRAPPED_NBYTES),
-                                     .master_key = kt_span_of(master_key_old, kt_load_le32(master_key_old)),
-                                     .now_ms = now,
-                                     .alt_names = &names,
-                                     .alt_names_count = 1};
-        enum kt_status status = kt_key_doc_build(&key, &run->docs);
-        if (status != KT_OK)
-            return kt_fail(sample->err, status, "no memory for the sample's keys");
-    }
-    return KT_OK;
-}
-
-static enum kt_status write_keys(struct sample *sample)
-{
-    const char *file = "keyvault.bson";
-    struct key_run run = {0};
-    uint64_t keys = sample->options->keys;
-    int fd = create(sample, file, 0666);
-    if (fd < 0)
-        return io_failed(sample, file);
-    enum kt_status status = key_run_init(sample, &run);
-    for (uint64_t at = 0; status == KT_OK && at < keys; at += KEYS_AT_ONCE) {
-        size_t count = keys - at < KEYS_AT_ONCE ? (size_t)(keys - at) : KEYS_AT_ONCE;
-        status = wrap_run(sample, &run, count);
-        if (status == KT_OK)
-            status = build_run(sample, &run, at, count);
-        if (status == KT_OK)
-            status = write_all(sample, fd, file, run.docs.data, run.docs.nbytes);
-    }
-    key_run_free(sample, &run);
-    /* with fewer keys than fields some share one */
-    for (uint64_t i = keys; i < FIELDS && keys > 0; i++)
-        memcpy(sample->ids[i], sample->ids[i % keys], 16);
-    return finish_file(sample, fd, file, status);
-}
-
-static void print_field(FILE *out, const struct sample *sample, size_t i, const char *indent)
+static void print_field(FILE *out, const struct kt_sample *sample, size_t i, const char *indent)
 {
     char id[25];
     EVP_EncodeBlock((unsigned char *)id, sample->ids[i], 16);
@@ -255,11 +121,11 @@ static void print_field(FILE *out, const struct sample *sample, size_t i, const 
             "%s  \"keyId\": [{\"$binary\": {\"base64\": \"%s\", \"subType\": \"04\"}}],\n"
             "%s  \"algorithm\": \"AEAD_AES_256_CBC_HMAC_SHA_512-%s\",\n"
             "%s  \"bsonType\": \"%s\"}}",
-            indent, fields[i].name, indent, id, indent, fields[i].deterministic ? "Deterministic" : "Random",
-            indent, fields[i].type);
+            indent, kt_sample_fields[i].name, indent, id, indent,
+            kt_sample_fields[i].deterministic ? "Deterministic" : "Random", indent, kt_sample_fields[i].type);
 }
 
-static enum kt_status write_schema(struct sample *sample)
+static enum kt_status write_schema(struct kt_sample *sample)
 {
     char *text = NULL;
     size_t nbytes = 0;
@@ -267,11 +133,12 @@ static enum kt_status write_schema(struct sample *sample)
     if (!out)
         return kt_fail(sample->err, KT_E_NOMEM, "no memory for the sample's schema");
     fprintf(out, "{\"%s\": {\n  \"bsonType\": \"object\",\n  \"properties\": {\n", KT_SAMPLE_NS);
-    for (size_t i = 0; i < FIELDS; i++) {
-        if (fields[i].parent)
-            fprintf(out, "    \"%s\": {\"bsonType\": \"object\", \"properties\": {\n", fields[i].parent);
-        print_field(out, sample, i, fields[i].parent ? "      " : "    ");
-        fprintf(out, "%s%s\n", fields[i].parent ? "}}" : "", i + 1 < FIELDS ? "," : "");
+    for (size_t i = 0; i < KT_SAMPLE_FIELDS; i++) {
+        if (kt_sample_fields[i].parent)
+            fprintf(out, "    \"%s\": {\"bsonType\": \"object\", \"properties\": {\n",
+                    kt_sample_fields[i].parent);
+        print_field(out, sample, i, kt_sample_fields[i].parent ? "      " : "    ");
+        fprintf(out, "%s%s\n", kt_sample_fields[i].parent ? "}}" : "", i + 1 < KT_SAMPLE_FIELDS ? "," : "");
     }
     fputs("  }\n}}\n", out);
     enum kt_status status = fclose(out) == 0 ? KT_OK : kt_fail(sample->err, KT_E_NOMEM, "no memory");
@@ -281,7 +148,7 @@ static enum kt_status write_schema(struct sample *sample)
     return status;
 }
 
-static enum kt_status write_providers(struct sample *sample)
+static enum kt_status write_providers(struct kt_sample *sample)
 {
     static const char *const parts[] = {"{\"kmsProviders\": {\n  \"local:old\": {\"key\": \"",
                                         "\"},\n  \"local:new\": {\"key\": \"", "\"}\n}}\n"};
@@ -301,7 +168,7 @@ static enum kt_status write_providers(struct sample *sample)
     return status;
 }
 
-static enum kt_status write_config(struct sample *sample)
+static enum kt_status write_config(struct kt_sample *sample)
 {
     static const char text[] = "{\n"
                                "  \"keyVault\": \"keyvault.bson\",\n"
@@ -311,7 +178,7 @@ static enum kt_status write_config(struct sample *sample)
     return write_text(sample, "keyturn.json", 0666, text, sizeof text - 1);
 }
 
-static enum kt_status open_secrets(struct sample *sample)
+static enum kt_status open_secrets(struct kt_sample *sample)
 {
     struct kt_engine_options engine = {sample->options->backend, sample->options->cpu_disable,
                                        sample->options->log};
@@ -323,12 +190,12 @@ static enum kt_status open_secrets(struct sample *sample)
         if (!sample->masters[i])
             status = kt_fail(sample->err, KT_E_NOMEM, "no locked memory for the sample's master keys");
         else if (RAND_priv_bytes(sample->masters[i], KT_DEK_NBYTES) != 1)
-            status = no_random(sample);
+            status = kt_sample_no_random(sample);
     }
     return status;
 }
 
-static enum kt_status open_folder(struct sample *sample, const char *part)
+static enum kt_status open_folder(struct kt_sample *sample, const char *part)
 {
     if (mkdir(part, 0777) != 0 && errno != EEXIST)
         return kt_fail(sample->err, KT_E_USAGE, "%s: %s", sample->options->to, strerror(errno));
@@ -340,14 +207,14 @@ static enum kt_status open_folder(struct sample *sample, const char *part)
     static const char *const folders[] = {"dump", "dump/shop"};
     for (size_t i = 0; i < 2; i++)
         if (mkdirat(sample->folder, folders[i], 0777) != 0 && errno != EEXIST)
-            return io_failed(sample, folders[i]);
+            return kt_sample_io_failed(sample, folders[i]);
     return KT_OK;
 }
 
-static enum kt_status write_parts(struct sample *sample)
+static enum kt_status write_parts(struct kt_sample *sample)
 {
-    enum kt_status (*const parts[])(struct sample *) = {write_keys,   write_schema,    write_providers,
-                                                        write_config, write_documents, write_metadata};
+    enum kt_status (*const parts[])(struct kt_sample *) = {
+        kt_sample_write_keys, write_schema, write_providers, write_config, write_documents, write_metadata};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         enum kt_status status = parts[i](sample);
         if (status != KT_OK)
@@ -357,7 +224,7 @@ static enum kt_status write_parts(struct sample *sample)
 }
 
 /* Only what this code has written; a folder with anything else in it stays. */
-static void remove_part(const struct sample *sample, const char *part)
+static void remove_part(const struct kt_sample *sample, const char *part)
 {
     static const char *const files[] = {"dump/shop/customers.bson",
                                         "dump/shop/customers.metadata.json",
@@ -372,12 +239,12 @@ static void remove_part(const struct sample *sample, const char *part)
     rmdir(part);
 }
 
-static enum kt_status exists(const struct sample *sample)
+static enum kt_status exists(const struct kt_sample *sample)
 {
     return kt_fail(sample->err, KT_E_EXISTS, "%s exists; name a folder that does not", sample->options->to);
 }
 
-static enum kt_status write_folder(struct sample *sample, const char *part)
+static enum kt_status write_folder(struct kt_sample *sample, const char *part)
 {
     enum kt_status status = open_folder(sample, part);
     if (status == KT_OK) {
@@ -386,7 +253,7 @@ static enum kt_status write_folder(struct sample *sample, const char *part)
             status = write_parts(sample);
         if (status == KT_OK &&
             renameat2(AT_FDCWD, part, AT_FDCWD, sample->options->to, RENAME_NOREPLACE) != 0)
-            status = errno == EEXIST ? exists(sample) : io_failed(sample, "");
+            status = errno == EEXIST ? exists(sample) : kt_sample_io_failed(sample, "");
         if (status != KT_OK)
             remove_part(sample, part);
     }
@@ -402,7 +269,7 @@ static enum kt_status write_folder(struct sample *sample, const char *part)
 enum kt_status kt_sample_write(const struct kt_sample_options *options, struct kt_sample_result *result,
                                struct kt_error *err)
 {
-    struct sample sample = {.options = options, .result = result, .err = err, .folder = -1};
+    struct kt_sample sample = {.options = options, .result = result, .err = err, .folder = -1};
     struct stat st;
     char *part = NULL;
     result->nbytes = 0;
