@@ -121,10 +121,11 @@ static bool append_id(bson_t *line, const bson_t *id)
 }
 
 static enum kt_status append_line(struct kt_job_batch *batch, const struct kt_doc *doc, uint32_t op,
-                                  const char *reason)
+                                  const char *fmt, va_list args)
 {
     bson_t line, id;
-    char path[1024] = "";
+    char path[1024] = "", reason[512];
+    vsnprintf(reason, sizeof reason, fmt, args);
     if (op != KT_NO_OP)
         kt_op_path(batch->in.data, &batch->ops, doc->op_first, op, path, sizeof path);
     bson_init(&line);
@@ -149,12 +150,11 @@ static enum kt_status append_line(struct kt_job_batch *batch, const struct kt_do
 enum kt_status kt_batch_note(struct kt_job_batch *batch, const struct kt_doc *doc, uint32_t op,
                              const char *fmt, ...)
 {
-    char reason[512];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(reason, sizeof reason, fmt, args);
+    enum kt_status status = append_line(batch, doc, op, fmt, args);
     va_end(args);
-    return append_line(batch, doc, op, reason);
+    return status;
 }
 
 enum kt_status kt_batch_fail_doc(struct kt_job_batch *batch, struct kt_doc *doc, uint32_t op, const char *fmt,
@@ -163,10 +163,9 @@ enum kt_status kt_batch_fail_doc(struct kt_job_batch *batch, struct kt_doc *doc,
     if (doc->failed)
         return KT_OK;
     doc->failed = true;
-    char reason[512];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(reason, sizeof reason, fmt, args);
+    enum kt_status status = append_line(batch, doc, op, fmt, args);
     va_end(args);
-    return append_line(batch, doc, op, reason);
+    return status;
 }

@@ -93,7 +93,8 @@ static const struct kt_option options[] = {
     {"yes", NULL, KT_OPTION_FLAG, WRITES | KT_CMD_KEYS, 0,
      "do not ask before a server is changed; jobs on files never ask", AT(yes)},
     {"backup", "FILE", KT_OPTION_PATH, KT_CMD_REWRAP, 0,
-     "servers: where the old key documents are kept, with the new wraps that replace them; it must not exist",
+     "servers: where the old key documents are kept, with the new wraps that replace them; a file that is "
+     "new, or empty",
      .preset = "rewrap-<UTC>.bson in the working folder", AT(backup)},
     {"checkpoint", "DB", KT_OPTION_TEXT, WRITES | KT_CMD_KEYS | KT_CMD_STATUS, 0,
      "servers: the database that keeps how far the job came", .preset = "keyturn", AT(checkpoint)},

@@ -8,20 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "jobs/paths.h"
 #include "tools/json_out.h"
-
-/* How every report begins, so that a mistyped --report never replaces a dump or a key vault. */
-static const char mark[] = "{\n  \"job\": ";
 
 static bool is_report(const char *file)
 {
-    char head[sizeof mark] = "";
-    FILE *in = fopen(file, "re");
-    if (!in)
-        return false;
-    size_t got = fread(head, 1, sizeof mark - 1, in);
-    fclose(in);
-    return got == 0 || strcmp(head, mark) == 0;
+    return kt_path_begins_with(file, "{\n  \"job\": ");
 }
 
 static enum kt_status not_ours(const char *file, struct kt_error *err)
