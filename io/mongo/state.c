@@ -169,21 +169,33 @@ static enum kt_status insert(struct kt_mongo *mongo, const struct kt_state_job *
     return code == KT_CODE_DUPLICATE_KEY ? KT_OK : status;
 }
 
-enum kt_status kt_state_delete(struct kt_mongo *mongo, const char *db, const char *coll, const bson_t *q,
-                               struct kt_error *err)
+/* By one command, in this order: nobody can be killed between them. */
+static enum kt_status delete_each(struct kt_mongo *mongo, const char *db, const char *coll,
+                                  const bson_t *const *qs, uint32_t count, struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, list, item, reply;
     BSON_APPEND_UTF8(&command, "delete", coll);
     BSON_APPEND_ARRAY_BEGIN(&command, "deletes", &list);
-    BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &item);
-    BSON_APPEND_DOCUMENT(&item, "q", q);
-    BSON_APPEND_INT32(&item, "limit", 0);
-    bson_append_document_end(&list, &item);
+    for (uint32_t i = 0; i < count; i++) {
+        char number[16];
+        const char *key;
+        bson_uint32_to_string(i, &key, number, sizeof number);
+        BSON_APPEND_DOCUMENT_BEGIN(&list, key, &item);
+        BSON_APPEND_DOCUMENT(&item, "q", qs[i]);
+        BSON_APPEND_INT32(&item, "limit", 0);
+        bson_append_document_end(&list, &item);
+    }
     bson_append_array_end(&command, &list);
     enum kt_status status = kt_mongo_write(mongo, db, &command, &reply, NULL, err);
     bson_destroy(&reply);
     bson_destroy(&command);
     return status;
+}
+
+enum kt_status kt_state_delete(struct kt_mongo *mongo, const char *db, const char *coll, const bson_t *q,
+                               struct kt_error *err)
+{
+    return delete_each(mongo, db, coll, &q, 1, err);
 }
 
 /* {KEY: id}, or {KEY: {$ne: id}}; id NULL: nothing. */
@@ -199,30 +211,38 @@ static void append_whose(bson_t *q, const char *key, const uint8_t *id, bool oth
     bson_append_document_end(q, &other);
 }
 
-/* Ranges and failures of the namespace: of all jobs (id NULL), of one, or of all others. */
-static enum kt_status delete_parts(struct kt_mongo *mongo, const char *state_db, const char *ns,
-                                   const uint8_t *id, bool others, struct kt_error *err)
+/* Ranges of the namespace: of all jobs (id NULL), of one, or of all others. */
+static void append_ranges(bson_t *q, const char *ns, const uint8_t *id, bool others)
 {
-    bson_t failures = BSON_INITIALIZER, ranges = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(q, "_id.ns", ns);
+    BSON_APPEND_UTF8(q, "_id.is", "range");
+    append_whose(q, "_id.id", id, others);
+}
+
+/* Failures in the same way. */
+static enum kt_status delete_failures(struct kt_mongo *mongo, const char *state_db, const char *ns,
+                                      const uint8_t *id, bool others, struct kt_error *err)
+{
+    bson_t failures = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&failures, "ns", ns);
     append_whose(&failures, "id", id, others);
-    BSON_APPEND_UTF8(&ranges, "_id.ns", ns);
-    BSON_APPEND_UTF8(&ranges, "_id.is", "range");
-    append_whose(&ranges, "_id.id", id, others);
     enum kt_status status = kt_state_delete(mongo, state_db, KT_STATE_FAILURES, &failures, err);
-    if (status == KT_OK)
-        status = kt_state_delete(mongo, state_db, KT_STATE_CHECKPOINTS, &ranges, err);
     bson_destroy(&failures);
-    bson_destroy(&ranges);
     return status;
 }
 
 enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state_job *job, bool *ours,
                                    struct kt_error *err)
 {
+    bson_t ranges = BSON_INITIALIZER;
     enum kt_status status = insert(mongo, job, ours, err);
-    return status == KT_OK && *ours ? delete_parts(mongo, job->state_db, job->ns, job->id, true, err)
-                                    : status;
+    if (status == KT_OK && *ours)
+        status = delete_failures(mongo, job->state_db, job->ns, job->id, true, err);
+    append_ranges(&ranges, job->ns, job->id, true);
+    if (status == KT_OK && *ours)
+        status = kt_state_delete(mongo, job->state_db, KT_STATE_CHECKPOINTS, &ranges, err);
+    bson_destroy(&ranges);
+    return status;
 }
 
 /* The job's document goes first: without it the rest is nobody's, and nobody joins a job that is half gone.
@@ -230,12 +250,15 @@ enum kt_status kt_state_job_insert(struct kt_mongo *mongo, const struct kt_state
 static enum kt_status drop(struct kt_mongo *mongo, const char *state_db, const char *ns, const uint8_t *id,
                            struct kt_error *err)
 {
-    bson_t job = BSON_INITIALIZER;
+    bson_t job = BSON_INITIALIZER, ranges = BSON_INITIALIZER;
+    const bson_t *const both[] = {&job, &ranges};
     append_job_id(&job, ns);
     append_whose(&job, "id", id, false);
-    enum kt_status status = kt_state_delete(mongo, state_db, KT_STATE_CHECKPOINTS, &job, err);
+    append_ranges(&ranges, ns, id, false);
+    enum kt_status status = delete_each(mongo, state_db, KT_STATE_CHECKPOINTS, both, 2, err);
     bson_destroy(&job);
-    return status == KT_OK ? delete_parts(mongo, state_db, ns, id, false, err) : status;
+    bson_destroy(&ranges);
+    return status == KT_OK ? delete_failures(mongo, state_db, ns, id, false, err) : status;
 }
 
 enum kt_status kt_state_drop(struct kt_mongo *mongo, const struct kt_state_job *job, struct kt_error *err)

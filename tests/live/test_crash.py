@@ -98,7 +98,7 @@ class Documents(Crashes, LiveCase):
         # Before the job was noted, or once it was closed, nothing is known of it.
         figures = {"values": 2 * DOCUMENTS, "already": 0}
         if closed and done.ns["values"] == 0:
-            figures = {"values": 0, "already": 2 * DOCUMENTS}
+            figures = {"values": 0, "already": 0 if self.job[0] == "decrypt" else 2 * DOCUMENTS}
         self.assertEqual(figures, {name: done.ns[name] for name in figures}, "sealed twice, or not counted")
 
     def compare_undisturbed(self):
