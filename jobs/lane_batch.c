@@ -60,6 +60,7 @@ struct kt_range_read kt_lane_range(const struct kt_live_lane *lane)
                                   .to = lane->is_last ? NULL : &ns->state.bounds[n],
                                   .from_is_done = begun,
                                   .projection = ns->whole ? NULL : &ns->projection,
+                                  .query = lane->live->query,
                                   .limit = batch_limit(lane)};
 }
 

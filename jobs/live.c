@@ -61,6 +61,11 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
     enum kt_status status =
         rewrap ? kt_mongo_open(&live->mongo, options->key_vault, "--key-vault", clients, job->log, err)
                : kt_mongo_open(&live->mongo, options->from, "--from", clients, job->log, err);
+    if (status == KT_OK && options->query.bson.data) {
+        live->query = bson_new_from_data(options->query.bson.data, options->query.bson.nbytes);
+        if (!live->query)
+            status = kt_fail(err, KT_E_USAGE, "--query is no BSON document");
+    }
     live->target = live->mongo;
     live->copies = options->to != NULL;
     if (status == KT_OK && live->copies)
@@ -105,6 +110,7 @@ void kt_live_close(struct kt_live *live)
         kt_lane_free(&live->lanes[i]);
     free(live->lanes);
     kt_live_free_namespaces(live);
+    bson_destroy(live->query);
     bson_destroy(live->schemas);
     if (live->target != live->mongo)
         kt_mongo_close(live->target);

@@ -34,6 +34,8 @@ struct kt_live_ns {
     bool whole;        /* whole documents are read */
     bson_t projection; /* else these fields */
     struct kt_coll facts;
+    uint64_t documents; /* that the job will read, about */
+    bool by_query;      /* these are what --query finds, counted */
 
     struct kt_state_job state;
     struct kt_state_range *ranges; /* this partition's */
@@ -57,6 +59,7 @@ struct kt_live {
     int part, parts;
     struct kt_owner owner;
 
+    bson_t *query;   /* --query; NULL: all documents */
     bson_t *schemas; /* that the server's validators hold; NULL: not asked for */
     struct kt_live_ns *namespaces;
     size_t namespaces_count;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/mongo/query.h"
 #include "jobs/live.h"
 #include "jobs/live_checks.h"
 #include "jobs/namespaces.h"
@@ -87,6 +88,26 @@ static enum kt_status add_of_schema(struct kt_live *live, struct kt_error *err)
     return status;
 }
 
+/* What the server cannot count in seconds is shown as if everything were found. */
+static enum kt_status count_documents(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    uint64_t found;
+    ns->documents = ns->facts.documents;
+    if (!live->query)
+        return KT_OK;
+    enum kt_status status = kt_query_check(live->mongo, ns->ns->name, live->query, err);
+    if (status == KT_OK)
+        status = kt_query_count(live->mongo, ns->ns->name, live->query, &ns->by_query, &found, err);
+    if (status == KT_OK && ns->by_query)
+        ns->documents = found;
+    else if (status == KT_OK)
+        kt_job_warn(live->job,
+                    "%s: counting what --query finds takes too long; figures before the start are those of "
+                    "all documents",
+                    ns->ns->name);
+    return status;
+}
+
 static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
 {
     kt_ns_split(ns->ns->name, ns->db, &ns->coll);
@@ -107,8 +128,11 @@ static enum kt_status read_facts(struct kt_live *live, struct kt_live_ns *ns, st
     ns->whole = true;
     if (!live->job->options.dry_run && !live->copies)
         kt_live_project(ns);
-    live->job->team.nbytes_total += ns->facts.documents;
-    return kt_live_check(live, ns, err);
+    status = kt_live_check(live, ns, err);
+    if (status == KT_OK)
+        status = count_documents(live, ns, err);
+    live->job->team.nbytes_total += ns->documents;
+    return status;
 }
 
 enum kt_status kt_live_name_namespaces(struct kt_live *live, struct kt_error *err)

@@ -14,7 +14,7 @@
 static uint64_t scaled(const struct kt_live_ns *ns, uint64_t count)
 {
     uint64_t sampled = ns->sample.ns.documents;
-    return sampled ? (uint64_t)((double)count / (double)sampled * (double)ns->facts.documents + 0.5) : 0;
+    return sampled ? (uint64_t)((double)count / (double)sampled * (double)ns->documents + 0.5) : 0;
 }
 
 static void plan_paths(const struct kt_live *live, struct kt_live_ns *ns, struct kt_plan_ns *plan)
@@ -54,8 +54,9 @@ static enum kt_status plan_ns(const struct kt_live *live, struct kt_live_ns *ns,
     const struct kt_ns_counts *sampled = &ns->sample.ns;
     size_t rules = ns->ns->counts.paths_count;
     *plan = (struct kt_plan_ns){.ns = ns->ns->name,
-                                .documents = ns->facts.documents,
-                                .nbytes = ns->facts.nbytes,
+                                .documents = ns->documents,
+                                .nbytes = ns->by_query ? ns->documents * ns->facts.average_nbytes
+                                                       : ns->facts.nbytes,
                                 .values = scaled(ns, sampled->values),
                                 .already = scaled(ns, sampled->already),
                                 .failing = scaled(ns, sampled->failed),

@@ -57,27 +57,36 @@ static int32_t sample_size(const struct kt_live_ns *ns)
     return fit > SAMPLE_DOCS ? SAMPLE_DOCS : fit < SAMPLE_DOCS_LEAST ? SAMPLE_DOCS_LEAST : (int32_t)fit;
 }
 
+static void add_stage(bson_t *stages, uint32_t n, const char *name, const bson_t *value)
+{
+    char number[16];
+    const char *key;
+    bson_t stage;
+    bson_uint32_to_string(n, &key, number, sizeof number);
+    BSON_APPEND_DOCUMENT_BEGIN(stages, key, &stage);
+    BSON_APPEND_DOCUMENT(&stage, name, value);
+    bson_append_document_end(stages, &stage);
+}
+
 /* Of each document what the job will read of it; all of it for a validator. */
 static enum kt_status draw(struct kt_live *live, struct kt_live_ns *ns, struct kt_job_batch *batch,
                            struct kt_error *err)
 {
-    bson_t pipeline = BSON_INITIALIZER, stages, stage, part, validator;
+    bson_t pipeline = BSON_INITIALIZER, size = BSON_INITIALIZER, stages, validator;
     bool whole = ns->whole || enforced(ns, &validator);
+    uint32_t n = 0;
+    BSON_APPEND_INT32(&size, "size", whole ? sample_size(ns) : SAMPLE_DOCS);
     BSON_APPEND_ARRAY_BEGIN(&pipeline, "pipeline", &stages);
-    BSON_APPEND_DOCUMENT_BEGIN(&stages, "0", &stage);
-    BSON_APPEND_DOCUMENT_BEGIN(&stage, "$sample", &part);
-    BSON_APPEND_INT32(&part, "size", whole ? sample_size(ns) : SAMPLE_DOCS);
-    bson_append_document_end(&stage, &part);
-    bson_append_document_end(&stages, &stage);
-    if (!whole) {
-        BSON_APPEND_DOCUMENT_BEGIN(&stages, "1", &stage);
-        BSON_APPEND_DOCUMENT(&stage, "$project", &ns->projection);
-        bson_append_document_end(&stages, &stage);
-    }
+    if (ns->by_query)
+        add_stage(&stages, n++, "$match", live->query);
+    add_stage(&stages, n++, "$sample", &size);
+    if (!whole)
+        add_stage(&stages, n, "$project", &ns->projection);
     bson_append_array_end(&pipeline, &stages);
     enum kt_status status =
         kt_mongo_aggregate(live->mongo, ns->ns->name, &pipeline, NULL, take_doc, batch, err);
     bson_destroy(&pipeline);
+    bson_destroy(&size);
     return status;
 }
 
@@ -133,13 +142,11 @@ static enum kt_status ask_validator(struct kt_live *live, const struct kt_live_n
                                     const bson_t *validator, const uint8_t *docs, size_t nbytes,
                                     uint32_t *given, uint32_t *taken, struct kt_error *err)
 {
-    bson_t pipeline = BSON_INITIALIZER, stages, stage;
+    bson_t pipeline = BSON_INITIALIZER, stages;
     *given = *taken = 0;
     BSON_APPEND_ARRAY_BEGIN(&pipeline, "pipeline", &stages);
     append_documents(&stages, docs, nbytes, given);
-    BSON_APPEND_DOCUMENT_BEGIN(&stages, "1", &stage);
-    BSON_APPEND_DOCUMENT(&stage, "$match", validator);
-    bson_append_document_end(&stages, &stage);
+    add_stage(&stages, 1, "$match", validator);
     bson_append_array_end(&pipeline, &stages);
     enum kt_status status =
         *given ? kt_mongo_aggregate_db(live->mongo, ns->db, &pipeline, count_one, taken, err) : KT_OK;
@@ -197,7 +204,8 @@ static enum kt_status pace(struct kt_live *live, struct kt_live_ns *ns, struct k
     BSON_APPEND_INT64(&opts, "limit", fit > PACE_DOCS ? PACE_DOCS : (int64_t)fit);
     BSON_APPEND_INT64(&opts, "batchSize", KT_LANE_DOCS_MAX);
     uint64_t since_ns = kt_clock_ns();
-    enum kt_status status = kt_mongo_each(live->mongo, ns->ns->name, &all, &opts, count_doc, &ns->paced, err);
+    enum kt_status status = kt_mongo_each(live->mongo, ns->ns->name, ns->by_query ? live->query : &all, &opts,
+                                          count_doc, &ns->paced, err);
     ns->paced_seconds = (double)(kt_clock_ns() - since_ns) / 1e9;
     bson_destroy(&all);
     bson_destroy(&opts);
@@ -237,7 +245,7 @@ enum kt_status kt_live_sample(struct kt_live *live, struct kt_error *err)
     enum kt_status (*lay_out)(struct kt_job *, struct kt_job_batch *) = job->lay_out;
     job->lay_out = NULL;
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
-        if (live->namespaces[i].facts.kind != KT_COLL_MISSING && live->namespaces[i].facts.documents)
+        if (live->namespaces[i].facts.kind != KT_COLL_MISSING && live->namespaces[i].documents)
             status = sample(live, &live->namespaces[i], err);
     }
     job->lay_out = lay_out;

@@ -106,6 +106,10 @@ enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err)
         status = needs(o->schema_map.bson.data, name, "--schema-map", err);
     if (status != KT_OK)
         return status;
+    if (o->query.bson.data && (rewrap || !live))
+        return kt_fail(err, KT_E_USAGE, "--query is for encrypt, decrypt and verify on a server; %s",
+                       rewrap ? "key documents are chosen with --filter"
+                              : "on files --ns-include and --only choose");
     if (o->key_vault && strcmp(o->key_vault, "-") == 0)
         return kt_fail(err, KT_E_USAGE,
                        "--key-vault is read more than once and cannot be stdin; give a file");

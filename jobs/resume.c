@@ -52,7 +52,7 @@ static bool describe(const struct kt_job *job, bson_t *doc)
            append_document(doc, "schemaMap", o->schema_map.bson) &&
            append_optional(doc, "provider", o->provider) &&
            append_document(doc, "masterKey", o->master_key.bson) &&
-           append_document(doc, "filter", o->filter.bson) &&
+           append_document(doc, "filter", o->filter.bson) && append_document(doc, "query", o->query.bson) &&
            BSON_APPEND_INT64(doc, "olderThanMs", o->older_than_ms) && append_path(doc, "only", o->only) &&
            BSON_APPEND_BOOL(doc, "leave", o->leave_unencryptable);
 }

@@ -17,6 +17,7 @@ void kt_inputs_free(struct kt_inputs *inputs)
     kt_inputs_free_secrets(inputs);
     bson_destroy(inputs->schema_map);
     bson_destroy(inputs->filter);
+    bson_destroy(inputs->query);
     bson_destroy(inputs->master_key);
     bson_destroy(inputs->cmk);
     *inputs = (struct kt_inputs){0};
@@ -64,6 +65,8 @@ enum kt_status kt_inputs_load(struct kt_inputs *inputs, struct kt_settings *sett
         status = kt_document_load(&settings->schema_map, &inputs->schema_map, err);
     if (status == KT_OK)
         status = kt_document_load(&settings->filter, &inputs->filter, err);
+    if (status == KT_OK)
+        status = kt_document_load(&settings->query, &inputs->query, err);
     if (status == KT_OK)
         status = kt_document_load(&settings->master_key, &inputs->master_key, err);
     if (status == KT_OK)

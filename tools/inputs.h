@@ -9,7 +9,7 @@
 
 /* Zero-initialised is legal. */
 struct kt_inputs {
-    bson_t *kms_providers, *tls_options, *schema_map, *filter, *master_key, *cmk;
+    bson_t *kms_providers, *tls_options, *schema_map, *filter, *query, *master_key, *cmk;
 };
 
 /* Loads what the settings name; those that were not given stay NULL. Warns of files with secrets that others

@@ -64,6 +64,10 @@ static const struct kt_option options[] = {
      "the new CMK, as the drivers' masterKey document; needs --provider", AT(master_key)},
     {"filter", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP, 0,
      "rewrap only the key documents that match this query ($eq, $ne, $in, $exists, $and, $or)", AT(filter)},
+    {"query", "JSON|@FILE", KT_OPTION_JSON, DATA, 0,
+     "servers: work on the documents that this query finds alone; Extended JSON, all that the server "
+     "understands",
+     AT(query)},
     {"older-than", "AGE", KT_OPTION_AGE, KT_CMD_REWRAP | KT_CMD_STATUS, 0,
      "rewrap only DEKs last wrapped longer ago than this: 90d, 12h (s m h d w); status: they are findings",
      AT(older_than_ms)},

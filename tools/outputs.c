@@ -15,6 +15,7 @@ enum kt_status kt_outputs_apart(const struct kt_settings *s, struct kt_error *er
         {"--tls-options", s->tls_options.file},
         {"--schema-map", s->schema_map.file},
         {"--filter", s->filter.file},
+        {"--query", s->query.file},
         {"--master-key", s->master_key.file},
         {"--cmk", s->cmk.file},
         {"--only", s->only},

@@ -42,9 +42,9 @@ const char *kt_settings_path(struct kt_settings *settings, const char *folder, c
 
 void kt_settings_cleanup(struct kt_settings *settings)
 {
-    struct kt_document_source *sources[] = {&settings->kms_providers, &settings->tls_options,
-                                            &settings->schema_map,    &settings->filter,
-                                            &settings->master_key,    &settings->cmk};
+    struct kt_document_source *sources[] = {
+        &settings->kms_providers, &settings->tls_options, &settings->schema_map, &settings->filter,
+        &settings->query,         &settings->master_key,  &settings->cmk};
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         bson_destroy(sources[i]->bson);
     bson_destroy(settings->config_bson);

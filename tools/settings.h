@@ -32,7 +32,7 @@ enum kt_given { KT_NOT_GIVEN, KT_GIVEN_CONFIG, KT_GIVEN_COMMAND };
 struct kt_settings {
     const char *from, *to, *key_vault, *key_vault_namespace, *config;
     struct kt_strings key_vaults; /* key_vault is its first */
-    struct kt_document_source kms_providers, tls_options, schema_map, filter, master_key, cmk;
+    struct kt_document_source kms_providers, tls_options, schema_map, filter, query, master_key, cmk;
     bool dry_run, yes, forget, quiet, verbose, all_or_nothing, jobs, schema_from_server;
     uint64_t threads, max_failures;
     const char *backend, *on_unencryptable, *report, *failures, *only, *log_format;

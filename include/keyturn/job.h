@@ -44,6 +44,7 @@ struct kt_job_options {
     const char *provider;                              /* rewrap: target; NULL: each under its current CMK */
     struct kt_document master_key;
     struct kt_document filter; /* rewrap: only key documents that match; $eq, $ne, $in, $exists, $and, $or */
+    struct kt_document query;  /* servers: only documents that this finds, in MongoDB's query language */
     int64_t older_than_ms;     /* rewrap: only keys whose updateDate is older than this age; 0: all */
     const char *failures, *only; /* files; failures NULL: NS-failed.ndjson in the working folder */
     int threads;                 /* 0: as many as cores */
@@ -57,7 +58,7 @@ struct kt_job_options {
     bool all_or_nothing; /* rewrap: the output gets its name only when no key failed */
     /* On servers. */
     const char
-        *backup; /* rewrap: a file that does not exist; NULL: rewrap-<UTC>.bson in the working folder */
+        *backup; /* rewrap: a file that is new, or empty; NULL: rewrap-<UTC>.bson in the working folder */
     const char *checkpoint;    /* database of the job's state on the cluster that is written; NULL: keyturn */
     int partition, partitions; /* this worker, from 0, and how many there are; partitions 0: one */
     double max_docs_per_second; /* 0: as many as the server takes */

@@ -64,6 +64,11 @@ bool kt_ns_split(const char *ns, char db[64], const char **coll);
 KT_MUST_USE enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_t *command,
                                          const bson_t *opts, bson_t *reply, struct kt_error *err);
 
+/* The same; *code: the server's number, 0 when it took the command or did not answer. */
+KT_MUST_USE enum kt_status kt_mongo_read_coded(struct kt_mongo *mongo, const char *db, const bson_t *command,
+                                               const bson_t *opts, bson_t *reply, int *code,
+                                               struct kt_error *err);
+
 /* The same with write concern majority. Errors of single statements (writeErrors) and of the write concern
  * are errors too; code, which may be NULL, tells the server's number. */
 KT_MUST_USE enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson_t *command,

@@ -39,8 +39,8 @@ static const char *name_of(const bson_t *command)
     return bson_iter_init(&iter, command) && bson_iter_next(&iter) ? bson_iter_key(&iter) : "a command";
 }
 
-enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_t *command,
-                             const bson_t *opts, bson_t *reply, struct kt_error *err)
+enum kt_status kt_mongo_read_coded(struct kt_mongo *mongo, const char *db, const bson_t *command,
+                                   const bson_t *opts, bson_t *reply, int *code, struct kt_error *err)
 {
     struct kt_fault fault;
     struct trying trying = begin(mongo);
@@ -49,13 +49,22 @@ enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_
         mongoc_client_t *client = kt_mongo_borrow(mongo);
         bool ok = mongoc_client_read_command_with_opts(client, db, command, NULL, opts, reply, &error);
         kt_mongo_give_back(mongo, client);
+        *code = 0;
         if (ok)
             return KT_OK;
         kt_fault_read(&fault, reply, &error);
+        *code = fault.code;
         if (!try_again(&trying, &fault))
             return kt_fault_fail(&fault, kt_mongo_name(mongo), name_of(command), false, err);
         bson_destroy(reply);
     }
+}
+
+enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_t *command,
+                             const bson_t *opts, bson_t *reply, struct kt_error *err)
+{
+    int code;
+    return kt_mongo_read_coded(mongo, db, command, opts, reply, &code, err);
 }
 
 enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson_t *command, bson_t *reply,

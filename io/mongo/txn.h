@@ -51,6 +51,7 @@ struct kt_range_read {
     const struct kt_id *from, *to;
     bool from_is_done;
     bool max_key;             /* only the document whose _id is MaxKey */
+    const bson_t *query;      /* NULL: all; else only those that it finds */
     const bson_t *projection; /* NULL: whole documents */
     uint32_t limit;           /* documents */
 };

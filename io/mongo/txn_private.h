@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the steps of a transaction share. */
+#ifndef KT_IO_MONGO_TXN_PRIVATE_H
+#define KT_IO_MONGO_TXN_PRIVATE_H
+
+#include "io/mongo/txn.h"
+
+/* Aborts and says what kind of failure it was: nothing was committed yet, so all that passes is KT_TXN_AGAIN.
+ */
+KT_MUST_USE enum kt_txn_end kt_txn_failed(struct kt_lane *lane, const bson_t *reply,
+                                          const bson_error_t *error, const char *doing, struct kt_error *err);
+
+#endif
