@@ -61,10 +61,12 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
     enum kt_status status =
         rewrap ? kt_mongo_open(&live->mongo, options->key_vault, "--key-vault", clients, job->log, err)
                : kt_mongo_open(&live->mongo, options->from, "--from", clients, job->log, err);
-    if (status == KT_OK && options->query.bson.data) {
-        live->query = bson_new_from_data(options->query.bson.data, options->query.bson.nbytes);
+    live->query_option = rewrap ? "--filter" : "--query";
+    struct kt_span query = rewrap ? options->filter.bson : options->query.bson;
+    if (status == KT_OK && query.data) {
+        live->query = bson_new_from_data(query.data, query.nbytes);
         if (!live->query)
-            status = kt_fail(err, KT_E_USAGE, "--query is no BSON document");
+            status = kt_fail(err, KT_E_USAGE, "%s is no BSON document", live->query_option);
     }
     live->target = live->mongo;
     live->copies = options->to != NULL;

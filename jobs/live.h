@@ -59,7 +59,8 @@ struct kt_live {
     int part, parts;
     struct kt_owner owner;
 
-    bson_t *query;   /* --query; NULL: all documents */
+    bson_t *query; /* NULL: all documents */
+    const char *query_option;
     bson_t *schemas; /* that the server's validators hold; NULL: not asked for */
     struct kt_live_ns *namespaces;
     size_t namespaces_count;

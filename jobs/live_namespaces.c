@@ -95,16 +95,17 @@ static enum kt_status count_documents(struct kt_live *live, struct kt_live_ns *n
     ns->documents = ns->facts.documents;
     if (!live->query)
         return KT_OK;
-    enum kt_status status = kt_query_check(live->mongo, ns->ns->name, live->query, err);
+    enum kt_status status = kt_query_check(live->mongo, ns->ns->name, live->query_option, live->query, err);
     if (status == KT_OK)
-        status = kt_query_count(live->mongo, ns->ns->name, live->query, &ns->by_query, &found, err);
+        status = kt_query_count(live->mongo, ns->ns->name, live->query_option, live->query, &ns->by_query,
+                                &found, err);
     if (status == KT_OK && ns->by_query)
         ns->documents = found;
     else if (status == KT_OK)
         kt_job_warn(live->job,
-                    "%s: counting what --query finds takes too long; figures before the start are those of "
+                    "%s: counting what %s finds takes too long; figures before the start are those of "
                     "all documents",
-                    ns->ns->name);
+                    ns->ns->name, live->query_option);
     return status;
 }
 

@@ -132,7 +132,8 @@ static enum kt_status rewrap_open(struct kt_job *job, struct kt_error *err)
                        : keys_max < ROUND_KEYS_MIN ? ROUND_KEYS_MIN
                                                    : keys_max;
     enum kt_status status = KT_OK;
-    if (job->options.filter.bson.data)
+    /* A server looks by itself. */
+    if (job->options.filter.bson.data && !job->live)
         status = kt_filter_new(&rewrap->filter, job->options.filter.bson, err);
     if (status == KT_OK)
         status = open_target(job, rewrap, err);

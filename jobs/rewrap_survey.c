@@ -76,7 +76,8 @@ static enum kt_status survey_one(void *context, const bson_t *doc, struct kt_err
 static enum kt_status survey_server(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
 {
     bson_t all = BSON_INITIALIZER;
-    enum kt_status status = kt_mongo_each(job->live->mongo, job->options.key_vault_namespace, &all, NULL,
+    const bson_t *query = job->live->query ? job->live->query : &all;
+    enum kt_status status = kt_mongo_each(job->live->mongo, job->options.key_vault_namespace, query, NULL,
                                           survey_one, rewrap, err);
     bson_destroy(&all);
     return status == KT_OK ? all_providers_known(job, rewrap, err) : status;

@@ -63,7 +63,8 @@ static const struct kt_option options[] = {
     {"master-key", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP | KT_CMD_BENCH, 0,
      "the new CMK, as the drivers' masterKey document; needs --provider", AT(master_key)},
     {"filter", "JSON|@FILE", KT_OPTION_JSON, KT_CMD_REWRAP, 0,
-     "rewrap only the key documents that match this query ($eq, $ne, $in, $exists, $and, $or)", AT(filter)},
+     "rewrap only the key documents that match this query; on files of $eq, $ne, $in, $exists, $and, $or",
+     AT(filter)},
     {"query", "JSON|@FILE", KT_OPTION_JSON, DATA, 0,
      "servers: work on the documents that this query finds alone; Extended JSON, all that the server "
      "understands",

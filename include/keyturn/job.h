@@ -43,9 +43,10 @@ struct kt_job_options {
     const char *const *ns_include, *const *ns_exclude; /* NULL-terminated lists, or NULL */
     const char *provider;                              /* rewrap: target; NULL: each under its current CMK */
     struct kt_document master_key;
-    struct kt_document filter; /* rewrap: only key documents that match; $eq, $ne, $in, $exists, $and, $or */
-    struct kt_document query;  /* servers: only documents that this finds, in MongoDB's query language */
-    int64_t older_than_ms;     /* rewrap: only keys whose updateDate is older than this age; 0: all */
+    struct kt_document
+        filter; /* rewrap: only key documents that match; on files $eq, $ne, $in, $exists, $and, $or */
+    struct kt_document query;    /* servers: only documents that this finds, in MongoDB's query language */
+    int64_t older_than_ms;       /* rewrap: only keys whose updateDate is older than this age; 0: all */
     const char *failures, *only; /* files; failures NULL: NS-failed.ndjson in the working folder */
     int threads;                 /* 0: as many as cores */
     uint32_t kms_concurrency;    /* requests in flight; 0: as many as the KMS takes, at most 512 */

@@ -7,19 +7,29 @@
 
 #define COUNT_MS 5000
 
-enum kt_status kt_query_check(struct kt_mongo *mongo, const char *ns, const bson_t *query,
+/* An answer of the server that is no fault of network or rights is about the query. */
+static enum kt_status blame(enum kt_status status, int code, const char *option, const char *ns,
+                            struct kt_error *err)
+{
+    if (status == KT_OK || status == KT_E_DENIED || !code)
+        return status;
+    struct kt_error why = *err;
+    return kt_fail(err, KT_E_USAGE, "%s: %s: %s", option, ns, why.message);
+}
+
+enum kt_status kt_query_check(struct kt_mongo *mongo, const char *ns, const char *option, const bson_t *query,
                               struct kt_error *err)
 {
+    static const char *const along[] = {"hint", "sort"};
     bson_t command = BSON_INITIALIZER, find, part, reply;
     char db[64];
     const char *coll;
-    int code = 0;
+    int code;
     if (!kt_ns_split(ns, db, &coll))
         return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
     BSON_APPEND_DOCUMENT_BEGIN(&command, "explain", &find);
     BSON_APPEND_UTF8(&find, "find", coll);
     BSON_APPEND_DOCUMENT(&find, "filter", query);
-    static const char *const along[] = {"hint", "sort"};
     for (size_t i = 0; i < 2; i++) {
         BSON_APPEND_DOCUMENT_BEGIN(&find, along[i], &part);
         BSON_APPEND_INT32(&part, "_id", 1);
@@ -30,33 +40,46 @@ enum kt_status kt_query_check(struct kt_mongo *mongo, const char *ns, const bson
     enum kt_status status = kt_mongo_read_coded(mongo, db, &command, NULL, &reply, &code, err);
     bson_destroy(&reply);
     bson_destroy(&command);
-    if (status == KT_OK || status == KT_E_DENIED || !code)
-        return status;
-    struct kt_error why = *err;
-    return kt_fail(err, KT_E_USAGE, "--query: %s: %s", ns, why.message);
+    return blame(status, code, option, ns, err);
 }
 
-enum kt_status kt_query_count(struct kt_mongo *mongo, const char *ns, const bson_t *query, bool *known,
-                              uint64_t *count, struct kt_error *err)
+/* [{$match: query}, {$count: "n"}]: the count command knows less of the language. */
+static void build_count(bson_t *command, const char *coll, const bson_t *query)
+{
+    bson_t pipeline, stage, cursor;
+    BSON_APPEND_UTF8(command, "aggregate", coll);
+    BSON_APPEND_ARRAY_BEGIN(command, "pipeline", &pipeline);
+    BSON_APPEND_DOCUMENT_BEGIN(&pipeline, "0", &stage);
+    BSON_APPEND_DOCUMENT(&stage, "$match", query);
+    bson_append_document_end(&pipeline, &stage);
+    BSON_APPEND_DOCUMENT_BEGIN(&pipeline, "1", &stage);
+    BSON_APPEND_UTF8(&stage, "$count", "n");
+    bson_append_document_end(&pipeline, &stage);
+    bson_append_array_end(command, &pipeline);
+    BSON_APPEND_DOCUMENT_BEGIN(command, "cursor", &cursor);
+    bson_append_document_end(command, &cursor);
+    BSON_APPEND_INT32(command, "maxTimeMS", COUNT_MS);
+}
+
+enum kt_status kt_query_count(struct kt_mongo *mongo, const char *ns, const char *option, const bson_t *query,
+                              bool *known, uint64_t *count, struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, reply;
-    bson_iter_t iter;
+    bson_iter_t iter, n;
     char db[64];
     const char *coll;
-    int code = 0;
-    *known = false;
+    int code;
     *count = 0;
     if (!kt_ns_split(ns, db, &coll))
         return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
-    BSON_APPEND_UTF8(&command, "count", coll);
-    BSON_APPEND_DOCUMENT(&command, "query", query);
-    BSON_APPEND_INT32(&command, "maxTimeMS", COUNT_MS);
+    build_count(&command, coll, query);
     enum kt_status status = kt_mongo_read_coded(mongo, db, &command, NULL, &reply, &code, err);
-    if (status == KT_OK && bson_iter_init_find(&iter, &reply, "n")) {
-        *known = true;
-        *count = (uint64_t)bson_iter_as_int64(&iter);
-    }
+    *known = status == KT_OK;
+    /* Nothing found is an empty batch. */
+    if (*known && bson_iter_init(&iter, &reply) &&
+        bson_iter_find_descendant(&iter, "cursor.firstBatch.0.n", &n))
+        *count = (uint64_t)bson_iter_as_int64(&n);
     bson_destroy(&reply);
     bson_destroy(&command);
-    return code == KT_CODE_MAX_TIME_MS_EXPIRED ? KT_OK : status;
+    return code == KT_CODE_MAX_TIME_MS_EXPIRED ? KT_OK : blame(status, code, option, ns, err);
 }

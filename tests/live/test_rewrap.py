@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Key vaults on a server: rewrapped beside others who change it, and put back."""
+import json
 import threading
 import time
 
@@ -35,6 +36,25 @@ class Rewrap(VaultCase):
         for raw in rawbson.split(self.backup().read_bytes()):
             fields = rawbson.fields(raw)
             self.assertEqual(before[fields["_id"][1][5:]], fields["old"][1])
+
+    def test_a_filter_of_the_servers_own(self):
+        self.fill(count(300, 20000, 100))
+        before = self.keys()
+        some = {"keyAltNames": {"$regex": "[37]$"}, "masterKey.provider": {"$nin": ["aws"]}}
+        wanted = self.key_vault.count_documents(some)
+        dry = self.run_job("rewrap", "--provider", "local:new", "--filter", json.dumps(some), "--dry-run")
+        done = self.run_job("rewrap", "--provider", "local:new", "--filter", json.dumps(some))
+        self.assertEqual([wanted, wanted], [d.report["keys"]["rewrapped"] for d in (dry, done)])
+        self.assertEqual(self.expected(), self.deks())
+        self.assertEqual(len(before) - wanted, sum(before[i] == d for i, d in self.keys().items()))
+        self.assertEqual(wanted, self.key_vault.count_documents({**some, "masterKey.provider": "local:new"}))
+        self.assert_closed()
+        whole = {"masterKey.provider": "local:old", "$expr": {"$lt": ["$creationDate", "$$NOW"]}}
+        done = self.run_job("rewrap", "--provider", "local:new", "--filter", json.dumps(whole), "--all-or-nothing",
+                            "--backup", "second.bson")
+        self.assertEqual(len(before) - wanted, done.report["keys"]["rewrapped"])
+        self.assertEqual((self.expected(), {"local:new"}), (self.deks(), self.providers()))
+        self.refused(*self.args("rewrap", "--filter", '{"$foo": 1}'), says=("--filter", "unknown top level operator"))
 
     def test_without_a_provider_each_stays_under_its_own(self):
         self.fill(40)
