@@ -21,8 +21,10 @@ enum kt_status kt_lane_init(struct kt_live_lane *lane, struct kt_live *live, str
         status = kt_counts_init(&lane->total, rules_max);
     if (status != KT_OK)
         return kt_fail(err, status, "memory ran out");
-    status = kt_lane_open(&lane->session, live->target, live->reads_only, err);
-    if (status == KT_OK && (live->copies || live->job->command == &kt_command_rewrap))
+    struct kt_mongo *where = live->reads_only ? live->mongo : live->target;
+    status = kt_lane_open(&lane->session, where, live->reads_only, err);
+    bool copies = live->copies && !live->reads_only;
+    if (status == KT_OK && (copies || live->job->command == &kt_command_rewrap))
         status = kt_lane_open(&lane->reader, live->mongo, true, err);
     return status;
 }

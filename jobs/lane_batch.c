@@ -85,6 +85,8 @@ enum kt_txn_end kt_lane_read(struct kt_live_lane *lane, struct kt_lane *by, uint
 enum kt_status kt_lane_note_last_id(struct kt_live_lane *lane)
 {
     const struct kt_job_batch *batch = &lane->batch;
+    if (batch->docs_count == 0)
+        return KT_E_FORMAT;
     const struct kt_doc *last = &batch->docs[batch->docs_count - 1];
     enum kt_status status = kt_id_of_doc(&lane->to, batch->in.data + last->at, last->nbytes);
     lane->average = batch->piece.nbytes / batch->docs_count;

@@ -42,7 +42,8 @@ static double seconds_of(const struct kt_live *live, const struct kt_live_ns *ns
                          const struct kt_plan_ns *plan)
 {
     double most = live->job->options.max_docs_per_second;
-    double passed = (double)(plan->documents > plan->changing ? plan->documents - plan->changing : 0);
+    uint64_t read = ns->facts.documents;
+    double passed = (double)(read > plan->changing ? read - plan->changing : 0);
     double each = ns->paced ? ns->paced_seconds / (double)ns->paced : 0;
     double seconds = each * (WRITES * (double)plan->changing + passed);
     double paced = most > 0 ? (double)plan->documents / most : 0;

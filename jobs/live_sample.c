@@ -11,6 +11,7 @@
 
 #define SAMPLE_DOCS 500
 #define SAMPLE_DOCS_LEAST 10
+#define FOUND_DOCS_MAX 20000
 #define PACE_DOCS 10000
 #define PACE_NBYTES ((uint64_t)32 << 20)
 #define SAMPLE_NBYTES ((size_t)3 << 20)
@@ -72,13 +73,19 @@ static void add_stage(bson_t *stages, uint32_t n, const char *name, const bson_t
 static enum kt_status draw(struct kt_live *live, struct kt_live_ns *ns, struct kt_job_batch *batch,
                            struct kt_error *err)
 {
-    bson_t pipeline = BSON_INITIALIZER, size = BSON_INITIALIZER, stages, validator;
+    bson_t pipeline = BSON_INITIALIZER, size = BSON_INITIALIZER, stages, stage, validator;
     bool whole = ns->whole || enforced(ns, &validator);
     uint32_t n = 0;
     BSON_APPEND_INT32(&size, "size", whole ? sample_size(ns) : SAMPLE_DOCS);
     BSON_APPEND_ARRAY_BEGIN(&pipeline, "pipeline", &stages);
-    if (ns->by_query)
+    if (ns->by_query) {
         add_stage(&stages, n++, "$match", live->query);
+        /* Drawing at random looks at all that it draws from. */
+        BSON_APPEND_DOCUMENT_BEGIN(&stages, "1", &stage);
+        BSON_APPEND_INT64(&stage, "$limit", FOUND_DOCS_MAX);
+        bson_append_document_end(&stages, &stage);
+        n++;
+    }
     add_stage(&stages, n++, "$sample", &size);
     if (!whole)
         add_stage(&stages, n, "$project", &ns->projection);
@@ -171,7 +178,8 @@ static enum kt_status check_validator(struct kt_live *live, struct kt_live_ns *n
                                err);
     if (status != KT_OK || after >= before)
         return status;
-    if (after > 0) {
+    bool others = live->query && !ns->by_query; /* it was not asked which ones */
+    if (after > 0 || others) {
         kt_job_warn(live->job,
                     "%s: its validator would refuse %u of %u documents that it takes now: these will fail",
                     ns->ns->name, before - after, before);
@@ -204,8 +212,7 @@ static enum kt_status pace(struct kt_live *live, struct kt_live_ns *ns, struct k
     BSON_APPEND_INT64(&opts, "limit", fit > PACE_DOCS ? PACE_DOCS : (int64_t)fit);
     BSON_APPEND_INT64(&opts, "batchSize", KT_LANE_DOCS_MAX);
     uint64_t since_ns = kt_clock_ns();
-    enum kt_status status = kt_mongo_each(live->mongo, ns->ns->name, ns->by_query ? live->query : &all, &opts,
-                                          count_doc, &ns->paced, err);
+    enum kt_status status = kt_mongo_each(live->mongo, ns->ns->name, &all, &opts, count_doc, &ns->paced, err);
     ns->paced_seconds = (double)(kt_clock_ns() - since_ns) / 1e9;
     bson_destroy(&all);
     bson_destroy(&opts);

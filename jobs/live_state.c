@@ -223,15 +223,26 @@ static enum kt_status load_counts(struct kt_live *live, struct kt_live_ns *ns, s
     return KT_OK;
 }
 
+/* A checkpoint means something for the very collection that it was made on, and for one target alone. */
+static enum kt_status name_job(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    bson_t more = BSON_INITIALIZER;
+    bool ok = BSON_APPEND_BINARY(&more, "collection", BSON_SUBTYPE_UUID, ns->facts.uuid, 16) &&
+              BSON_APPEND_UTF8(&more, "toDatabase", live->copies ? ns->to_db : "") &&
+              kt_job_fingerprint(live->job, &more, ns->state.job) == KT_OK;
+    bson_destroy(&more);
+    return ok ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
+}
+
 static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns, const uint8_t *sessions,
                                     struct kt_error *err)
 {
     ns->state =
         (struct kt_state_job){.state_db = live->state_db, .ns = ns->ns->name, .partitions = live->parts};
     snprintf(ns->state.command, sizeof ns->state.command, "%s", live->job->command->name);
-    if (kt_job_fingerprint(live->job, ns->state.job) != KT_OK)
-        return kt_fail(err, KT_E_NOMEM, "memory ran out");
-    enum kt_status status = take_lease(live, ns, sessions, err);
+    enum kt_status status = name_job(live, ns, err);
+    if (status == KT_OK)
+        status = take_lease(live, ns, sessions, err);
     if (status == KT_OK)
         status = join_job(live, ns, err);
     if (status == KT_OK)

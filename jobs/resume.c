@@ -54,15 +54,16 @@ static bool describe(const struct kt_job *job, bson_t *doc)
            append_document(doc, "masterKey", o->master_key.bson) &&
            append_document(doc, "filter", o->filter.bson) && append_document(doc, "query", o->query.bson) &&
            BSON_APPEND_INT64(doc, "olderThanMs", o->older_than_ms) && append_path(doc, "only", o->only) &&
-           BSON_APPEND_BOOL(doc, "leave", o->leave_unencryptable);
+           BSON_APPEND_BOOL(doc, "leave", o->leave_unencryptable) &&
+           BSON_APPEND_BOOL(doc, "allOrNothing", o->all_or_nothing);
 }
 
-enum kt_status kt_job_fingerprint(const struct kt_job *job, char hex[65])
+enum kt_status kt_job_fingerprint(const struct kt_job *job, const bson_t *more, char hex[65])
 {
     bson_t doc = BSON_INITIALIZER;
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned nbytes = 0;
-    bool ok = describe(job, &doc) &&
+    bool ok = describe(job, &doc) && (!more || bson_concat(&doc, more)) &&
               EVP_Digest(bson_get_data(&doc), doc.len, digest, &nbytes, EVP_sha256(), NULL) == 1;
     for (unsigned i = 0; ok && i < nbytes; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
@@ -89,7 +90,7 @@ enum kt_status kt_job_checkpoint(struct kt_job *job, const bson_t *position, str
 {
     bson_t doc = BSON_INITIALIZER;
     char hex[65];
-    enum kt_status status = kt_job_fingerprint(job, hex);
+    enum kt_status status = kt_job_fingerprint(job, NULL, hex);
     bool ok = status == KT_OK && BSON_APPEND_INT32(&doc, "keyturn", CHECKPOINT_VERSION) &&
               BSON_APPEND_UTF8(&doc, "command", job->command->name) && BSON_APPEND_UTF8(&doc, "job", hex) &&
               BSON_APPEND_DOCUMENT(&doc, "source", position) && save_namespaces(job, &doc) &&
@@ -132,7 +133,7 @@ static enum kt_status same_job(const struct kt_job *job, const bson_t *doc, stru
 {
     bson_iter_t iter;
     char hex[65];
-    if (kt_job_fingerprint(job, hex) != KT_OK)
+    if (kt_job_fingerprint(job, NULL, hex) != KT_OK)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     if (!bson_iter_init_find(&iter, doc, "keyturn") || !BSON_ITER_HOLDS_INT32(&iter) ||
         bson_iter_int32(&iter) != CHECKPOINT_VERSION)

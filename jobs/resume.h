@@ -5,9 +5,9 @@
 
 #include "jobs/job.h"
 
-/* What tells one job from another, everything that decides what the output will be: SHA-256 as hex. KT_OK or
- * KT_E_NOMEM. */
-KT_MUST_USE enum kt_status kt_job_fingerprint(const struct kt_job *job, char hex[65]);
+/* What tells one job from another, everything that decides what the output will be: SHA-256 as hex. more:
+ * what the options do not say; or NULL. KT_OK or KT_E_NOMEM. */
+KT_MUST_USE enum kt_status kt_job_fingerprint(const struct kt_job *job, const bson_t *more, char hex[65]);
 
 /* Stores a checkpoint behind the piece that `position` belongs to. */
 KT_MUST_USE enum kt_status kt_job_checkpoint(struct kt_job *job, const bson_t *position,

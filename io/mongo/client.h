@@ -64,9 +64,10 @@ bool kt_ns_split(const char *ns, char db[64], const char **coll);
 KT_MUST_USE enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_t *command,
                                          const bson_t *opts, bson_t *reply, struct kt_error *err);
 
-/* The same; *code: the server's number, 0 when it took the command or did not answer. */
+/* The same; *code: the server's number, 0 when it took the command, did not answer, or could only not just
+ * now. quiet: its words, which may quote values of documents, are left out. */
 KT_MUST_USE enum kt_status kt_mongo_read_coded(struct kt_mongo *mongo, const char *db, const bson_t *command,
-                                               const bson_t *opts, bson_t *reply, int *code,
+                                               const bson_t *opts, bool quiet, bson_t *reply, int *code,
                                                struct kt_error *err);
 
 /* The same with write concern majority. Errors of single statements (writeErrors) and of the write concern

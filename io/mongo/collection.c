@@ -32,8 +32,11 @@ static enum kt_coll_kind kind_of(const char *type, const bson_t *options)
 
 static void take_info(struct kt_coll *coll, const bson_t *info)
 {
-    bson_iter_t iter;
+    bson_iter_t iter, uuid;
     bson_t options;
+    bson_subtype_t subtype;
+    uint32_t nbytes = 0;
+    const uint8_t *id = NULL;
     const char *type = bson_iter_init_find(&iter, info, "type") && BSON_ITER_HOLDS_UTF8(&iter)
                            ? bson_iter_utf8(&iter, NULL)
                            : "collection";
@@ -41,6 +44,11 @@ static void take_info(struct kt_coll *coll, const bson_t *info)
         bson_destroy(&coll->options);
         bson_copy_to(&options, &coll->options);
     }
+    if (bson_iter_init(&iter, info) && bson_iter_find_descendant(&iter, "info.uuid", &uuid) &&
+        BSON_ITER_HOLDS_BINARY(&uuid))
+        bson_iter_binary(&uuid, &subtype, &nbytes, &id);
+    if (nbytes == sizeof coll->uuid)
+        memcpy(coll->uuid, id, nbytes);
     coll->kind = kind_of(type, &coll->options);
     coll->clustered = bson_has_field(&coll->options, "clusteredIndex");
 }

@@ -18,6 +18,7 @@ enum kt_coll_kind {
 struct kt_coll {
     enum kt_coll_kind kind;
     bool clustered;     /* by _id: there is no _id index */
+    uint8_t uuid[16];   /* of this very collection: one made anew under its name has another */
     bson_t options;     /* as listCollections has them */
     bson_t indexes;     /* {"0": {key, name, ...}, ...} as listIndexes has them */
     bson_t shard_key;   /* {} when not sharded */

@@ -40,7 +40,8 @@ static const char *name_of(const bson_t *command)
 }
 
 enum kt_status kt_mongo_read_coded(struct kt_mongo *mongo, const char *db, const bson_t *command,
-                                   const bson_t *opts, bson_t *reply, int *code, struct kt_error *err)
+                                   const bson_t *opts, bool quiet, bson_t *reply, int *code,
+                                   struct kt_error *err)
 {
     struct kt_fault fault;
     struct trying trying = begin(mongo);
@@ -53,9 +54,9 @@ enum kt_status kt_mongo_read_coded(struct kt_mongo *mongo, const char *db, const
         if (ok)
             return KT_OK;
         kt_fault_read(&fault, reply, &error);
-        *code = fault.code;
+        *code = fault.passing ? 0 : fault.code;
         if (!try_again(&trying, &fault))
-            return kt_fault_fail(&fault, kt_mongo_name(mongo), name_of(command), false, err);
+            return kt_fault_fail(&fault, kt_mongo_name(mongo), name_of(command), quiet, err);
         bson_destroy(reply);
     }
 }
@@ -64,7 +65,7 @@ enum kt_status kt_mongo_read(struct kt_mongo *mongo, const char *db, const bson_
                              const bson_t *opts, bson_t *reply, struct kt_error *err)
 {
     int code;
-    return kt_mongo_read_coded(mongo, db, command, opts, reply, &code, err);
+    return kt_mongo_read_coded(mongo, db, command, opts, false, reply, &code, err);
 }
 
 enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson_t *command, bson_t *reply,
@@ -94,7 +95,8 @@ enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db, const bson
     return ok ? KT_OK : kt_fault_fail(&fault, kt_mongo_name(mongo), name_of(command), false, err);
 }
 
-/* *fresh: nothing was handed on, so the same may be asked again. */
+/* *fresh: nothing was handed on, so the same may be asked again. Expressions run over documents, and what the
+ * server says of them may quote values. */
 static enum kt_status drain(struct kt_mongo *mongo, mongoc_cursor_t *cursor, const char *doing,
                             kt_each_fn each, void *context, struct kt_fault *fault, bool *fresh,
                             struct kt_error *err)
@@ -110,7 +112,7 @@ static enum kt_status drain(struct kt_mongo *mongo, mongoc_cursor_t *cursor, con
     }
     if (status == KT_OK && mongoc_cursor_error_document(cursor, &error, &reply)) {
         kt_fault_read(fault, reply, &error);
-        status = kt_fault_fail(fault, kt_mongo_name(mongo), doing, false, err);
+        status = kt_fault_fail(fault, kt_mongo_name(mongo), doing, true, err);
     }
     mongoc_cursor_destroy(cursor);
     return status;
@@ -199,7 +201,7 @@ enum kt_status kt_mongo_each_of_command(struct kt_mongo *mongo, const char *db, 
         bool fresh = true;
         mongoc_cursor_t *cursor = open_cursor(client, session, db, command, &fault);
         status = cursor ? drain(mongo, cursor, doing, each, context, &fault, &fresh, err)
-                        : kt_fault_fail(&fault, kt_mongo_name(mongo), doing, false, err);
+                        : kt_fault_fail(&fault, kt_mongo_name(mongo), doing, true, err);
         if (status == KT_OK || !fresh || !try_again(&trying, &fault))
             break;
     }

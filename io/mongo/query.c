@@ -17,30 +17,17 @@ static enum kt_status blame(enum kt_status status, int code, const char *option,
     return kt_fail(err, KT_E_USAGE, "%s: %s: %s", option, ns, why.message);
 }
 
-enum kt_status kt_query_check(struct kt_mongo *mongo, const char *ns, const char *option, const bson_t *query,
-                              struct kt_error *err)
+static void build_find(bson_t *command, const char *coll, const bson_t *query)
 {
     static const char *const along[] = {"hint", "sort"};
-    bson_t command = BSON_INITIALIZER, find, part, reply;
-    char db[64];
-    const char *coll;
-    int code;
-    if (!kt_ns_split(ns, db, &coll))
-        return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "explain", &find);
-    BSON_APPEND_UTF8(&find, "find", coll);
-    BSON_APPEND_DOCUMENT(&find, "filter", query);
+    bson_t part;
+    BSON_APPEND_UTF8(command, "find", coll);
+    BSON_APPEND_DOCUMENT(command, "filter", query);
     for (size_t i = 0; i < 2; i++) {
-        BSON_APPEND_DOCUMENT_BEGIN(&find, along[i], &part);
+        BSON_APPEND_DOCUMENT_BEGIN(command, along[i], &part);
         BSON_APPEND_INT32(&part, "_id", 1);
-        bson_append_document_end(&find, &part);
+        bson_append_document_end(command, &part);
     }
-    bson_append_document_end(&command, &find);
-    BSON_APPEND_UTF8(&command, "verbosity", "queryPlanner");
-    enum kt_status status = kt_mongo_read_coded(mongo, db, &command, NULL, &reply, &code, err);
-    bson_destroy(&reply);
-    bson_destroy(&command);
-    return blame(status, code, option, ns, err);
 }
 
 /* [{$match: query}, {$count: "n"}]: the count command knows less of the language. */
@@ -61,6 +48,37 @@ static void build_count(bson_t *command, const char *coll, const bson_t *query)
     BSON_APPEND_INT32(command, "maxTimeMS", COUNT_MS);
 }
 
+static enum kt_status explain(struct kt_mongo *mongo, const char *db, const bson_t *what, int *code,
+                              struct kt_error *err)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    BSON_APPEND_DOCUMENT(&command, "explain", what);
+    BSON_APPEND_UTF8(&command, "verbosity", "queryPlanner");
+    enum kt_status status = kt_mongo_read_coded(mongo, db, &command, NULL, false, &reply, code, err);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return status;
+}
+
+enum kt_status kt_query_check(struct kt_mongo *mongo, const char *ns, const char *option, const bson_t *query,
+                              struct kt_error *err)
+{
+    bson_t find = BSON_INITIALIZER, count = BSON_INITIALIZER;
+    char db[64];
+    const char *coll;
+    int code;
+    if (!kt_ns_split(ns, db, &coll))
+        return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
+    build_find(&find, coll, query);
+    build_count(&count, coll, query);
+    enum kt_status status = explain(mongo, db, &find, &code, err);
+    if (status == KT_OK)
+        status = explain(mongo, db, &count, &code, err);
+    bson_destroy(&find);
+    bson_destroy(&count);
+    return blame(status, code, option, ns, err);
+}
+
 enum kt_status kt_query_count(struct kt_mongo *mongo, const char *ns, const char *option, const bson_t *query,
                               bool *known, uint64_t *count, struct kt_error *err)
 {
@@ -73,7 +91,7 @@ enum kt_status kt_query_count(struct kt_mongo *mongo, const char *ns, const char
     if (!kt_ns_split(ns, db, &coll))
         return kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", ns);
     build_count(&command, coll, query);
-    enum kt_status status = kt_mongo_read_coded(mongo, db, &command, NULL, &reply, &code, err);
+    enum kt_status status = kt_mongo_read_coded(mongo, db, &command, NULL, true, &reply, &code, err);
     *known = status == KT_OK;
     /* Nothing found is an empty batch. */
     if (*known && bson_iter_init(&iter, &reply) &&

@@ -93,9 +93,13 @@ static enum kt_status take_docs(const bson_t *reply, const struct kt_range_read 
     for (bool first = true; status == KT_OK && bson_iter_next(&list); first = false) {
         uint32_t nbytes;
         const uint8_t *doc;
+        bson_t view;
         if (!BSON_ITER_HOLDS_DOCUMENT(&list))
             return KT_E_FORMAT;
         bson_iter_document(&list, &nbytes, &doc);
+        /* The iterator takes a length that is none. */
+        if (!bson_init_static(&view, doc, nbytes))
+            return KT_E_FORMAT;
         if (first && is_done_already(read, doc, nbytes))
             taken->passed_over = true;
         else if (taken->count < read->limit) {

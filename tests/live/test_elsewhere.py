@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Documents that are written into another, empty collection: --from and --to are servers."""
 import bson
+from bson.raw_bson import RawBSONDocument
 
+import pymongo
 from live import LiveCase, count, plain_docs
+from servers import Alone
 
 
 class Elsewhere(LiveCase):
@@ -59,6 +62,51 @@ class Elsewhere(LiveCase):
         self.assertEqual(self.plain, [self.opened(d) for d in self.there()])
         self.assertEqual(self.plain, self.read())
         self.assert_closed()
+
+    def stopped_midway(self, *more):
+        process = self.start("encrypt", "--max-docs-per-second", len(self.plain) // 2, *more)
+        self.until("a range is at work", lambda: self.state["checkpoints"].find_one(
+            {"_id.is": "range", "at": {"$ne": b""}}), process=process)
+        process.terminate()
+        self.assertEqual(3, process.wait(60), self.err_text())
+
+    def test_another_job_does_not_go_on_with_it(self):
+        """Neither one in place, nor one to another database: each would leave half of the documents out."""
+        self.stopped_midway("--to", self.to)
+        there = self.there()
+        self.refused(*self.args("encrypt"), says="other options")
+        self.refused(*self.args("encrypt", "--to", self.to.replace("_to?", "_to2?")), says="other options")
+        self.assertEqual((self.plain, there), (self.read(), self.there()))
+        done = self.run_job("encrypt", "--to", self.to)
+        self.assertTrue(done.report["resumed"])
+        self.assertEqual(self.plain, [self.opened(d) for d in self.there()])
+        self.assert_closed()
+
+    def test_a_collection_made_anew_is_another(self):
+        """What an unfinished job says of the one that was dropped is not true of it."""
+        self.stopped_midway()
+        self.docs.drop()
+        self.insert(self.plain)
+        self.refused(*self.args("encrypt"), says="other options")
+        self.run_job("encrypt", "--forget")
+        self.assertTrue(all(self.sealed_count(d) == 3 for d in self.read()))
+        self.assert_closed()
+
+    def test_from_another_cluster(self):
+        """A dry run reads there, too."""
+        server = Alone()
+        self.addCleanup(server.close)
+        with pymongo.MongoClient(server.uri) as client:
+            self.raw_collection(client[self.database.name]["docs"]).insert_many(
+                [RawBSONDocument(d) for d in self.plain[:500]])
+        self.docs.drop()
+        self.write_config(**{"from": server.uri, "keyVault": self.uri})
+        dry = self.run_job("encrypt", "--to", self.to, "--dry-run")
+        done = self.run_job("encrypt", "--to", self.to)
+        for figure in ("documents", "values", "failed"):
+            self.assertEqual(done.ns[figure], dry.ns[figure], figure)
+        self.assertEqual(500, done.ns["documents"])
+        self.assertEqual(self.plain[:500], [self.opened(d) for d in self.there()])
 
     def test_a_capped_collection_can_be_copied(self):
         self.docs.drop()

@@ -112,6 +112,14 @@ class Query(LiveCase):
         self.assertEqual(self.plain[:10], self.read())
         self.assertEqual([], self.state_docs())
 
+    def test_no_value_of_a_document_is_told(self):
+        """What the server says of an expression that fails quotes the value."""
+        self.insert(self.plain[:10])
+        self.docs.insert_one({"_id": 1000, "ssn": "secret 4711"})
+        query = json.dumps({"$expr": {"$gt": [{"$toInt": "$ssn"}, 5]}})
+        for command in ("encrypt", "verify"):
+            self.assertNotIn("4711", self.refused(*self.args(command, "--query", query), says="ConversionFailure").text)
+
     def test_files_have_no_query(self):
         self.path("docs.bson").write_bytes(b"".join(self.plain[:10]))
         self.path("keyvault.bson").write_bytes(b"".join(self.vault.docs.values()))
