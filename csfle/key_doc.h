@@ -46,6 +46,10 @@ bool kt_kms_of_provider(struct kt_span provider, enum kt_kms *kms);
  */
 void kt_master_key_describe(struct kt_span master_key, char *out, size_t nbytes);
 
+/* Whether two masterKey documents name one CMK, or may: another version of it, another way to it, an alias.
+ * What does not parse may be any. */
+bool kt_master_key_may_be_same(struct kt_span a, struct kt_span b);
+
 /* The update of a rewrap: masterKey, keyMaterial and updateDate get new values in their places, every other
  * byte and the order of fields stay. material_nbytes of keyMaterial are left as a hole at out + *hole. out
  * has room for kt_key_doc_update_nbytes(). Returns the length. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "jobs/live.h"
 
 /* Key documents are small; fewer bytes a batch keep the plaintext of its DEKs small too. */
 #define REWRAP_BATCH_NBYTES ((size_t)256 << 10)
@@ -148,6 +149,18 @@ static enum kt_status rewrap_open(struct kt_job *job, struct kt_error *err)
     return status == KT_OK ? kt_rewrap_plan(job, rewrap, err) : status;
 }
 
+/* DEKs that a server's filter left out may be under any. */
+static bool is_needed(const struct kt_job *job, const struct kt_cmk *cmk)
+{
+    const struct kt_rewrap *rewrap = job->state;
+    for (size_t i = 0; i < rewrap->cmks.count; i++) {
+        const struct kt_cmk *from = rewrap->cmks.v[i], *to = from->to ? from->to : from;
+        if (kt_master_key_may_be_same(kt_cmk_stored(cmk), kt_cmk_stored(to)))
+            return true;
+    }
+    return job->live && job->live->query;
+}
+
 static void rewrap_result(struct kt_job *job)
 {
     struct kt_rewrap *rewrap = job->state;
@@ -163,6 +176,7 @@ static void rewrap_result(struct kt_job *job)
                                          .from_master_key = kt_cmk_stored(cmk),
                                          .to_master_key = kt_cmk_stored(to),
                                          .matched = cmk->keys,
+                                         .needed = is_needed(job, cmk),
                                          .rewrapped = job->result.withheld ? 0 : cmk->rewrapped};
     }
     job->result.keys.cmks = cmks;

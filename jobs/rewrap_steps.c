@@ -260,6 +260,24 @@ static enum kt_status start_step(struct kt_job *job, struct kt_worker *worker, s
     return KT_OK;
 }
 
+/* Where only a sample is proven, wraps that nobody looks at come the same way: none of them is written. */
+static bool is_disproven(const struct kt_rewrap_batch *own, enum kt_status status)
+{
+    return own->step == STEP_PROVE && (status == KT_E_KEY || status == KT_E_UNAUTHENTIC);
+}
+
+static enum kt_status disprove(struct kt_job_batch *batch, const struct kt_rewrap_key *key,
+                               const char *reason)
+{
+    char id[80];
+    kt_doc_id_text(batch->in.data, &batch->docs[key->doc], id, sizeof id);
+    return kt_fail(
+        &batch->error, KT_E_NET,
+        "the new wrap of DEK %s by %s is wrong: %s; neither it nor what was made beside it is written. "
+        "Find out what is wrong with that CMK first",
+        id, key->to->name, reason);
+}
+
 static enum kt_status take_answer(struct kt_job_batch *batch, struct kt_rewrap_batch *own,
                                   struct kt_rewrap_key *key, const struct kt_wrap_item *item)
 {
@@ -271,8 +289,10 @@ static enum kt_status take_answer(struct kt_job_batch *batch, struct kt_rewrap_b
     if (key->status == KT_OK && own->step == STEP_PROVE &&
         CRYPTO_memcmp(own->deks + slot * KT_DEK_NBYTES, item->dek, KT_DEK_NBYTES) != 0) {
         key->status = KT_E_KEY;
-        reason = "the new wrap opened to other bytes than the old one; it was not used";
+        reason = "it opened to other bytes than the old one";
     }
+    if (is_disproven(own, key->status))
+        return disprove(batch, key, reason);
     if (kt_job_ends_with(key->status))
         return kt_fail(&batch->error, key->status, "%s", reason);
     if (key->status != KT_OK)

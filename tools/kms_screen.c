@@ -63,14 +63,6 @@ void kt_kms_print_counts(FILE *out, const struct kt_kms_counts *kms)
     fputc('\n', out);
 }
 
-static bool is_target(const struct kt_key_counts *keys, const char *name)
-{
-    for (size_t i = 0; i < keys->cmks_count; i++)
-        if (strcmp(keys->cmks[i].to, name) == 0)
-            return true;
-    return false;
-}
-
 void kt_kms_print_unneeded(FILE *out, const struct kt_key_counts *keys)
 {
     size_t shown = 0;
@@ -79,7 +71,7 @@ void kt_kms_print_unneeded(FILE *out, const struct kt_key_counts *keys)
         return;
     for (size_t i = 0; i < keys->cmks_count; i++) {
         const struct kt_cmk_counts *cmk = &keys->cmks[i];
-        if (cmk->rewrapped != cmk->matched || is_target(keys, cmk->from))
+        if (cmk->rewrapped != cmk->matched || cmk->needed)
             continue;
         fprintf(out, shown ? ", %s" : "  now     this key vault no longer needs %s", cmk->from);
         shown++;

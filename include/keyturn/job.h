@@ -92,6 +92,7 @@ struct kt_cmk_counts {
     const char *from, *to;                         /* short names for screens */
     struct kt_span from_master_key, to_master_key; /* the whole masterKey documents, BSON */
     uint64_t matched, rewrapped;
+    bool needed; /* a target is this CMK too, or may be; or not all DEKs were looked at */
 };
 
 struct kt_key_counts {

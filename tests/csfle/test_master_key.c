@@ -150,3 +150,48 @@ Test(master_key, short_names)
     described("{'provider': 'ibm'}", "unknown");
     described("{}", "unknown");
 }
+
+static bool may_be_same(const char *a, const char *b)
+{
+    bson_t *one = kt_json(a), *other = kt_json(b);
+    bool same = kt_master_key_may_be_same(kt_bson_span(one), kt_bson_span(other));
+    cr_expect_eq(same, kt_master_key_may_be_same(kt_bson_span(other), kt_bson_span(one)));
+    bson_destroy(one);
+    bson_destroy(other);
+    return same;
+}
+
+Test(master_key, one_key_by_other_names)
+{
+    static const char *const same[][2] = {
+        {"{'provider': 'azure', 'keyVaultEndpoint': 'v.vault.azure.net', 'keyName': 'k'}",
+         "{'provider': 'azure:b', 'keyVaultEndpoint': 'V.vault.azure.net', 'keyName': 'k', 'keyVersion': "
+         "'1a'}"},
+        {"{'provider': 'aws', 'region': 'r', 'key': 'arn:aws:kms:r:1:key/a'}",
+         "{'provider': 'aws', 'region': 'r', 'key': 'arn:aws:kms:r:1:alias/x'}"},
+        {"{'provider': 'aws', 'region': 'r', 'key': 'arn:aws:kms:r:1:key/a'}",
+         "{'provider': 'aws:b', 'region': 'r', 'key': 'a', 'endpoint': 'h.example.com'}"},
+        {"{'provider': 'gcp', 'projectId': 'p', 'location': 'l', 'keyRing': 'r', 'keyName': 'k'}",
+         "{'provider': 'gcp', 'projectId': 'p', 'location': 'l', 'keyRing': 'r', 'keyName': 'k', "
+         "'keyVersion': '2'}"},
+        {"{'provider': 'kmip', 'keyId': '7'}",
+         "{'provider': 'kmip', 'keyId': '7', 'endpoint': 'h.example.com'}"},
+        {"{'provider': 'local:a'}", "{'provider': 'local:a'}"},
+        {"{'provider': 'unknown'}", "{'provider': 'local:a'}"},
+    };
+    static const char *const others[][2] = {
+        {"{'provider': 'azure', 'keyVaultEndpoint': 'v.vault.azure.net', 'keyName': 'k'}",
+         "{'provider': 'azure', 'keyVaultEndpoint': 'w.vault.azure.net', 'keyName': 'k'}"},
+        {"{'provider': 'aws', 'region': 'r', 'key': 'arn:aws:kms:r:1:key/a'}",
+         "{'provider': 'aws', 'region': 'r', 'key': 'arn:aws:kms:r:1:key/b'}"},
+        {"{'provider': 'gcp', 'projectId': 'p', 'location': 'l', 'keyRing': 'r', 'keyName': 'k'}",
+         "{'provider': 'gcp', 'projectId': 'p', 'location': 'l', 'keyRing': 'r', 'keyName': 'j'}"},
+        {"{'provider': 'kmip', 'keyId': '7'}", "{'provider': 'kmip', 'keyId': '8'}"},
+        {"{'provider': 'local:a'}", "{'provider': 'local:b'}"},
+        {"{'provider': 'local'}", "{'provider': 'kmip', 'keyId': '8'}"},
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        cr_expect(may_be_same(same[i][0], same[i][1]), "%s", same[i][1]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        cr_expect_not(may_be_same(others[i][0], others[i][1]), "%s", others[i][1]);
+}

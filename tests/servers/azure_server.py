@@ -6,10 +6,11 @@ clientSecret, federatedToken, keys: {NAME: [VERSION, ...]}}, newest version last
 azure_server.py CERTS [TOKEN_SECONDS]
 
 Keys: cmk1 with two versions, cmk2 with one, "hidden" (may wrap and unwrap, not be read), "off" (disabled),
-"denied", "aged" (its newest version is disabled). Control: POST /control/rotate/NAME adds a version, GET /control/tokens tells
+"denied", "aged" (its newest version is disabled), "liar" (as "hidden", and each fifth wrap holds other bytes). Control: POST /control/rotate/NAME adds a version, GET /control/tokens tells
 all tokens that were given out.
 """
 import base64
+import itertools
 import json
 import secrets
 import ssl
@@ -30,6 +31,7 @@ LIFETIME = float(sys.argv[2]) if len(sys.argv) > 2 else 3600
 PAGE = 1  # versions on one page, so that links are followed
 keys, tokens, lock = {}, {}, threading.Lock()
 disabled = set()  # versions
+lies = itertools.count(1)
 
 
 def b64(data):
@@ -123,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.error(400, "BadParameter", "Key and signing algorithm are incompatible.")
         try:
             value = unb64(request["value"])
+            if name == "liar" and operation == "wrapkey" and next(lies) % 5 == 0:
+                value = secrets.token_bytes(len(value))
             made = key.public_key().encrypt(value, OAEP) if operation == "wrapkey" else key.decrypt(value, OAEP)
         except ValueError:
             return self.error(400, "BadParameter", "The parameter is incorrect.")
@@ -136,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self.authorised():
             return None
         name = parts[2]
-        if name == "hidden":
+        if name in ("hidden", "liar"):
             return self.error(403, "Forbidden", "The user does not have keys get permission.", "ForbiddenByPolicy")
         if name not in keys or name == "denied":
             return self.usable(name) and None
@@ -164,7 +168,7 @@ class Server(ThreadingHTTPServer):
 
 def main():
     certs = sys.argv[1]
-    for name in ("cmk1", "cmk1", "cmk2", "hidden", "off", "denied", "aged", "aged"):
+    for name in ("cmk1", "cmk1", "cmk2", "hidden", "liar", "off", "denied", "aged", "aged"):
         add_version(name)
     disabled.add(list(keys["aged"])[-1])
     server = Server(("127.0.0.1", 0), Handler)

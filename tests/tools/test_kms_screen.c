@@ -43,7 +43,7 @@ Test(kms_screen, what_is_no_longer_needed)
 {
     struct kt_cmk_counts cmks[] = {{.from = "a", .to = "c", .matched = 5, .rewrapped = 5},
                                    {.from = "b", .to = "c", .matched = 7, .rewrapped = 6},
-                                   {.from = "c", .to = "c", .matched = 2, .rewrapped = 2},
+                                   {.from = "c", .to = "c", .matched = 2, .rewrapped = 2, .needed = true},
                                    {.from = "d", .to = "c", .matched = 1, .rewrapped = 1}};
     struct kt_key_counts keys = {.read = 15, .matched = 15, .rewrapped = 14, .cmks = cmks, .cmks_count = 4};
     kt_kms_print_unneeded(out, &keys);
@@ -56,7 +56,7 @@ Test(kms_screen, keys_that_did_not_match_may_need_any)
     struct kt_key_counts keys = {.read = 6, .matched = 5, .rewrapped = 5, .cmks = cmks, .cmks_count = 1};
     kt_kms_print_unneeded(out, &keys);
     keys.read = keys.matched = 5;
-    cmks[0].to = "a";
+    cmks[0].needed = true;
     kt_kms_print_unneeded(out, &keys);
     shows("");
 }
