@@ -194,11 +194,18 @@ static void run_trial(struct trial *trial, size_t attempt, uint8_t *deks, struct
     for (size_t i = 0; i < trial->count; i++) {
         const struct kt_wrap_item *item = &trial->items[i];
         trial->cmks[i]->tried = item->status;
+        trial->cmks[i]->opened = item->status == KT_OK ? attempt : 0;
         trial->cmks[i]->why = item->status == KT_OK ? NULL
                               : item->reason        ? item->reason
                                                     : kt_status_text(item->status);
     }
     trial->count = 0;
+}
+
+/* A wrap may be damaged; where nobody answers, another one gets no answer either. */
+static bool is_worth_another(enum kt_status tried)
+{
+    return tried != KT_OK && !kt_job_ends_with(tried);
 }
 
 enum kt_status kt_cmks_try(struct kt_cmks *cmks, struct kt_secmem *secmem, struct kt_engine *engine)
@@ -209,7 +216,7 @@ enum kt_status kt_cmks_try(struct kt_cmks *cmks, struct kt_secmem *secmem, struc
     for (size_t attempt = 0; attempt < KT_PROBE_KEYS && status == KT_OK; attempt++) {
         for (size_t i = 0; i < cmks->count; i++) {
             struct kt_cmk *cmk = cmks->v[i];
-            if (!cmk->strategy || attempt >= cmk->probes || (attempt > 0 && cmk->tried == KT_OK))
+            if (!cmk->strategy || attempt >= cmk->probes || (attempt > 0 && !is_worth_another(cmk->tried)))
                 continue;
             trial->cmks[trial->count++] = cmk;
             if (trial->count == TRY_AT_ONCE)

@@ -20,6 +20,7 @@ struct kt_cmk {
     char name[96];                      /* for screens */
     uint64_t keys;                      /* that kt_cmks_count was called for */
     struct kt_buf probe[KT_PROBE_KEYS]; /* some of their wraps */
+    size_t opened;                      /* the probe that did, when tried is KT_OK */
     size_t probes;
     size_t rank;           /* audit: place beside cmks.v */
     enum kt_status tried;  /* by kt_cmks_try: KT_OK, or why none of the probes opened */

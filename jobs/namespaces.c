@@ -72,7 +72,11 @@ static enum kt_status name_lone(struct kt_job *job, struct kt_error *err)
     if (kt_source_container(job->source) != KT_BSON_FILE || !entry)
         return KT_OK;
     bool by_file = entry->named == KT_NAMED_BY_FILE;
-    bool good_guess = job->schemas ? kt_schema_map_find(job->schemas, entry->ns) != NULL : !told_name(job);
+    /* What a key vault's failures say of it must be true of the output too, whatever its file is called. */
+    bool vault = job->command == &kt_command_rewrap;
+    bool good_guess = vault          ? false
+                      : job->schemas ? kt_schema_map_find(job->schemas, entry->ns) != NULL
+                                     : !told_name(job);
     if (*entry->ns && (!by_file || good_guess))
         return KT_OK;
     const char *name = lone_name(job);

@@ -104,7 +104,8 @@ static enum kt_status probe_target(struct kt_job *job, const struct kt_cmk *cmk,
  * whose rights have been tried. */
 static enum kt_status probe_reencrypt(struct kt_job *job, struct kt_cmk *cmk, struct kt_error *err)
 {
-    struct kt_wrap_item item = {.wrapped = kt_span_of(cmk->probe[0].data, cmk->probe[0].nbytes),
+    const struct kt_buf *probe = &cmk->probe[cmk->opened];
+    struct kt_wrap_item item = {.wrapped = kt_span_of(probe->data, probe->nbytes),
                                 .source = kt_cmk_stored(cmk)};
     enum kt_status status = ask(job, cmk->to, cmk->to->strategy->try_rewrap, &item);
     if (status == KT_OK)
@@ -112,10 +113,11 @@ static enum kt_status probe_reencrypt(struct kt_job *job, struct kt_cmk *cmk, st
     if (kt_job_ends_with(status))
         return refused(err, status, "ReEncrypt could not be tried from", cmk, item.reason);
     cmk->reencrypts = false;
-    kt_job_warn(job,
-                "%s: its %llu DEKs take a Decrypt and an Encrypt each, as ReEncrypt is refused (rights "
-                "kms:ReEncryptFrom on it, kms:ReEncryptTo on the new CMK): %s",
-                cmk->name, (unsigned long long)cmk->keys, item.reason ? item.reason : kt_status_text(status));
+    kt_job_warn(job, "%s: its %llu DEKs take a Decrypt and an Encrypt each, as ReEncrypt is refused%s: %s",
+                cmk->name, (unsigned long long)cmk->keys,
+                status == KT_E_DENIED ? " (rights kms:ReEncryptFrom on it, kms:ReEncryptTo on the new CMK)"
+                                      : "",
+                item.reason ? item.reason : kt_status_text(status));
     return KT_OK;
 }
 
