@@ -278,7 +278,7 @@ static void expire_queued(struct kt_kms_loop *loop, struct kt_bucket *bucket, ui
 
 uint64_t kt_flow_pump(struct kt_kms_loop *loop, uint64_t now_ns)
 {
-    uint64_t wake_ns = UINT64_MAX, due_ns;
+    uint64_t wake_ns = kt_slots_expire(loop, now_ns), due_ns;
     for (struct kt_kms_call *call; (call = kt_delay_take(loop, now_ns));)
         kt_flow_advance(loop, call);
     for (struct kt_bucket *b = loop->buckets; b; b = b->next)

@@ -21,6 +21,7 @@ struct kt_http {
     CURLSH *sessions; /* of TLS, so that a new connection resumes one instead of proving everything again */
     int epoll_fd;
     uint64_t due_ns;
+    long connections; /* at most */
     struct socket_source *dead;
     bool ca_bundle; /* the system's trust is there as one file */
 };
@@ -101,9 +102,15 @@ struct kt_http *kt_http_new(int epoll_fd, uint32_t connections)
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)connections);
-    curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections);
+    kt_http_allow(http, (int)connections);
     return http;
+}
+
+void kt_http_allow(struct kt_http *http, int more)
+{
+    http->connections += more;
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, http->connections);
+    curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, http->connections);
 }
 
 void kt_http_free(struct kt_http *http)
@@ -148,31 +155,6 @@ static bool add_headers(struct kt_transfer *transfer)
     return true;
 }
 
-/* libcurl reads a CA file once for all connections, but only where there is no CA folder beside it: where the
- * system has both, the folder says the same again. */
-static void set_ca(CURL *easy, const char *ca_file, bool bundle)
-{
-    if (ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
-    if (ca_file || bundle)
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-}
-
-static void set_tls(CURL *easy, const struct kt_tls *tls, bool bundle)
-{
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    set_ca(easy, tls ? tls->ca_file : NULL, bundle);
-    if (!tls)
-        return;
-    if (tls->certificate_file) {
-        /* Drivers keep certificate and key in one PEM file. */
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate_file);
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->certificate_file);
-    }
-    if (tls->password)
-        curl_easy_setopt(easy, CURLOPT_KEYPASSWD, tls->password);
-}
-
 static bool ready_handle(struct kt_http *http, struct kt_transfer *transfer, const char *url)
 {
     if (transfer->easy)
@@ -189,7 +171,7 @@ static bool ready_handle(struct kt_http *http, struct kt_transfer *transfer, con
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)transfer->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(transfer->timeout_ms < 5000 ? transfer->timeout_ms : 5000));
-    set_tls(easy, transfer->tls, http->ca_bundle);
+    kt_tls_apply(transfer->tls, easy, http->ca_bundle);
     return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
 }
 

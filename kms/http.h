@@ -25,8 +25,13 @@ struct kt_transfer {
 
 struct kt_http;
 
-/* NULL: memory ran out. epoll_fd is borrowed. connections: at most so many kept or open. */
+/* NULL: memory ran out. epoll_fd is borrowed. connections: at most so many kept or open, those of
+ * kt_http_connect included. */
 struct kt_http *kt_http_new(int epoll_fd, uint32_t connections);
+/* Raises that limit, or (less than 0) lowers it again. What kt_http_connect opens is never closed for the
+ * sake of another connection, so it needs room beside that of the requests, which would wait for it without
+ * end. */
+void kt_http_allow(struct kt_http *http, int more);
 void kt_http_free(struct kt_http *http);
 
 /* True: finished will be called. False: memory ran out. */

@@ -8,6 +8,7 @@
 #include "kms/ttlv.h"
 
 #define MS 1000000u
+#define GRACE_MS 2000u /* libcurl ends a connection attempt itself, once it has begun it */
 
 static void on_ready(struct kt_poll_source *source, uint32_t events);
 static void on_connected(struct kt_transfer *connection);
@@ -62,11 +63,19 @@ void kt_kmip_link_fail(struct kt_kmip_link *link, enum kt_kms_reason reason, con
         give_problem(link->items[i], reason, problem);
 }
 
+void kt_kmip_link_unreachable(struct kt_kmip_link *link, enum kt_kms_reason reason, const char *problem)
+{
+    struct kt_kmip_pool *pool = link->pool;
+    kt_kmip_link_close(link);
+    /* No connection, no service: what waits hears of it, and is repeated or given up by its owner. */
+    for (size_t n = pool->waiting; n > 0 && pool->first; n--)
+        give_problem(kt_kmip_pool_take(pool), reason, problem);
+}
+
 static void on_connected(struct kt_transfer *connection)
 {
     struct kt_kmip_link *link =
         (struct kt_kmip_link *)((char *)connection - offsetof(struct kt_kmip_link, connection));
-    struct kt_kmip_pool *pool = link->pool;
     curl_socket_t fd = CURL_SOCKET_BAD;
     if (connection->x.problem_reason == KT_KMS_R_NONE)
         curl_easy_getinfo(connection->easy, CURLINFO_ACTIVESOCKET, &fd);
@@ -78,10 +87,7 @@ static void on_connected(struct kt_transfer *connection)
     }
     enum kt_kms_reason reason =
         connection->x.problem_reason ? connection->x.problem_reason : KT_KMS_R_NETWORK;
-    kt_kmip_link_close(link);
-    /* No connection, no service: what waits hears of it, and is repeated or given up by its owner. */
-    for (size_t n = pool->waiting; n > 0 && pool->first; n--)
-        give_problem(kt_kmip_pool_take(pool), reason, connection->x.problem);
+    kt_kmip_link_unreachable(link, reason, connection->x.problem);
 }
 
 static void deliver(struct kt_kmip_link *link, struct kt_transfer *transfer, struct kt_span item)
@@ -225,11 +231,12 @@ void kt_kmip_link_begin(struct kt_kmip_link *link, size_t share, uint64_t now_ns
         send_more(link);
 }
 
-void kt_kmip_link_connect(struct kt_kmip_link *link)
+void kt_kmip_link_connect(struct kt_kmip_link *link, uint64_t now_ns)
 {
     struct kt_kmip_pool *pool = link->pool;
     kt_exchange_reset(&link->connection.x);
     link->state = LINK_CONNECTING;
+    link->due_ns = now_ns + ((uint64_t)pool->timeout_ms + GRACE_MS) * MS;
     if (!kt_http_connect(pool->http, &link->connection, pool->url))
         link->state = LINK_DOWN;
 }

@@ -37,7 +37,9 @@ void kt_kmip_link_init(struct kt_kmip_link *link, struct kt_kmip_pool *pool, con
                        struct kt_secmem *secmem);
 /* Closes it; what it carries is not finished. */
 void kt_kmip_link_close(struct kt_kmip_link *link);
-void kt_kmip_link_connect(struct kt_kmip_link *link);
+void kt_kmip_link_connect(struct kt_kmip_link *link, uint64_t now_ns);
+/* The end of an attempt to connect: closes it, and finishes what waits for a connection with this problem. */
+void kt_kmip_link_unreachable(struct kt_kmip_link *link, enum kt_kms_reason reason, const char *problem);
 /* Sends up to `share` of the pool's waiting requests. */
 void kt_kmip_link_begin(struct kt_kmip_link *link, size_t share, uint64_t now_ns);
 /* Closes it and finishes what it carries with this problem. */

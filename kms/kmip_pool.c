@@ -17,6 +17,7 @@ struct kt_kmip_pool *kt_kmip_pool_new(struct kt_http *http, int epoll_fd, const 
     pool->timeout_ms = timeout_ms;
     pool->batch_max = KT_KMIP_BATCH_MAX;
     pool->links_count = connections;
+    kt_http_allow(http, (int)connections);
     const char *bracket = strrchr(host, ']');
     bool port = strchr(bracket ? bracket : host, ':') != NULL;
     snprintf(pool->url, sizeof pool->url, "https://%s%s", host, port ? "" : ":5696");
@@ -36,6 +37,7 @@ void kt_kmip_pool_free(struct kt_kmip_pool *pool)
         kt_secbuf_free(&link->in);
         kt_transfer_free(pool->http, &link->connection);
     }
+    kt_http_allow(pool->http, -(int)pool->links_count);
     free(pool);
 }
 
@@ -60,13 +62,26 @@ void kt_kmip_send(struct kt_kmip_pool *pool, struct kt_transfer *transfer)
     pool->waiting++;
 }
 
+static bool is_timed(const struct kt_kmip_link *link)
+{
+    return link->state == LINK_CONNECTING || link->state == LINK_SENDING || link->state == LINK_RECEIVING;
+}
+
+static void expire(struct kt_kmip_link *link)
+{
+    if (link->state == LINK_CONNECTING)
+        kt_kmip_link_unreachable(link, KT_KMS_R_NETWORK, "no connection in time");
+    else
+        kt_kmip_link_fail(link, KT_KMS_R_NETWORK, "no reply in time");
+}
+
 void kt_kmip_pump(struct kt_kmip_pool *pool, uint64_t now_ns)
 {
     size_t open = 0, connecting = 0;
     for (uint32_t i = 0; i < pool->links_count; i++) {
         struct kt_kmip_link *link = &pool->links[i];
-        if ((link->state == LINK_SENDING || link->state == LINK_RECEIVING) && now_ns >= link->due_ns)
-            kt_kmip_link_fail(link, KT_KMS_R_NETWORK, "no reply in time");
+        if (is_timed(link) && now_ns >= link->due_ns)
+            expire(link);
         open += link->state == LINK_IDLE;
         connecting += link->state == LINK_CONNECTING;
     }
@@ -76,7 +91,7 @@ void kt_kmip_pump(struct kt_kmip_pool *pool, uint64_t now_ns)
     /* One more connection at a time while requests wait: batches may do without. */
     for (uint32_t i = 0; i < pool->links_count && pool->first && connecting == 0; i++)
         if (pool->links[i].state == LINK_DOWN) {
-            kt_kmip_link_connect(&pool->links[i]);
+            kt_kmip_link_connect(&pool->links[i], now_ns);
             connecting++;
         }
 }
@@ -86,7 +101,7 @@ uint64_t kt_kmip_due_ns(const struct kt_kmip_pool *pool)
     uint64_t due_ns = UINT64_MAX;
     for (uint32_t i = 0; i < pool->links_count; i++) {
         const struct kt_kmip_link *link = &pool->links[i];
-        if ((link->state == LINK_SENDING || link->state == LINK_RECEIVING) && link->due_ns < due_ns)
+        if (is_timed(link) && link->due_ns < due_ns)
             due_ns = link->due_ns;
     }
     return due_ns;

@@ -102,6 +102,7 @@ struct kt_kms_loop {
     struct kt_slot **slots;
     uint32_t slots_count, slots_max;
     struct kt_slot *free_slots;
+    uint64_t look_ns;             /* for late slots */
     struct kt_kms_call **delayed; /* heap by loop.due_ns */
     size_t delayed_count, delayed_capacity;
     uint64_t random;
@@ -169,6 +170,9 @@ void kt_slot_free(struct kt_slot *slot);
 /* False: memory ran out. */
 bool kt_slot_send(struct kt_kms_loop *loop, struct kt_slot *slot, struct kt_account *account,
                   const struct kt_cmk *cmk);
+/* Ends requests that libcurl should have ended and has not: it times only what it has begun. Returns when to
+ * look again. */
+uint64_t kt_slots_expire(struct kt_kms_loop *loop, uint64_t now_ns);
 /* All calls that are under way or queued, without an answer. */
 void kt_slots_drop(struct kt_kms_loop *loop, struct kt_call_list *out);
 void kt_slots_free(struct kt_kms_loop *loop);

@@ -7,6 +7,9 @@
 
 #define KMIP_LINKS 16u
 #define METADATA_MS 2000u
+#define MS 1000000u
+#define GRACE_NS ((uint64_t)2000 * MS)
+#define LOOK_NS ((uint64_t)500 * MS)
 
 void kt_slot_free(struct kt_slot *slot)
 {
@@ -64,6 +67,32 @@ bool kt_slot_send(struct kt_kms_loop *loop, struct kt_slot *slot, struct kt_acco
     if (kmip && pool)
         kt_kmip_send(pool, &slot->transfer);
     return kmip ? pool != NULL : kt_http_send(loop->http, &slot->transfer);
+}
+
+/* KMIP's requests are late with the link that carries them. */
+static bool is_late(const struct kt_slot *slot, uint64_t now_ns)
+{
+    uint64_t limit_ns = (uint64_t)slot->transfer.timeout_ms * MS + GRACE_NS;
+    return slot->call && !slot->bucket->pool && now_ns - slot->sent_ns >= limit_ns;
+}
+
+static void expire(struct kt_http *http, struct kt_transfer *transfer)
+{
+    kt_http_drop(http, transfer);
+    transfer->x.status = 0;
+    kt_http_problem(transfer, CURLE_OPERATION_TIMEDOUT);
+    transfer->finished(transfer);
+}
+
+uint64_t kt_slots_expire(struct kt_kms_loop *loop, uint64_t now_ns)
+{
+    if (now_ns >= loop->look_ns) {
+        loop->look_ns = now_ns + LOOK_NS;
+        for (uint32_t i = 0; i < loop->slots_count; i++)
+            if (is_late(loop->slots[i], now_ns))
+                expire(loop->http, &loop->slots[i]->transfer);
+    }
+    return loop->stats.in_flight ? loop->look_ns : UINT64_MAX;
 }
 
 void kt_slots_drop(struct kt_kms_loop *loop, struct kt_call_list *out)

@@ -66,3 +66,28 @@ void kt_tls_free(struct kt_tls *tls)
     kt_secbuf_free(&tls->text);
     *tls = (struct kt_tls){.text = tls->text};
 }
+
+/* libcurl reads a CA file once for all connections, but only where there is no CA folder beside it: where the
+ * system has both, the folder says the same again. */
+static void set_ca(CURL *easy, const char *ca_file, bool bundle)
+{
+    if (ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+    if (ca_file || bundle)
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
+void kt_tls_apply(const struct kt_tls *tls, CURL *easy, bool bundle)
+{
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    set_ca(easy, tls ? tls->ca_file : NULL, bundle);
+    if (!tls)
+        return;
+    if (tls->certificate_file) {
+        /* Drivers keep certificate and key in one PEM file. */
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate_file);
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->certificate_file);
+    }
+    if (tls->password)
+        curl_easy_setopt(easy, CURLOPT_KEYPASSWD, tls->password);
+}

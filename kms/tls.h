@@ -4,6 +4,8 @@
 #ifndef KT_KMS_TLS_H
 #define KT_KMS_TLS_H
 
+#include <curl/curl.h>
+
 #include "kms/secbuf.h"
 
 struct kt_tls {
@@ -15,5 +17,8 @@ struct kt_tls {
 KT_MUST_USE enum kt_status kt_tls_init(struct kt_tls *tls, const char *provider, struct kt_span options,
                                        struct kt_secmem *secmem, struct kt_error *err);
 void kt_tls_free(struct kt_tls *tls);
+
+/* Sets a handle up with it; tls NULL: no options. bundle: the system's trust is there as one file. */
+void kt_tls_apply(const struct kt_tls *tls, CURL *easy, bool bundle);
 
 #endif

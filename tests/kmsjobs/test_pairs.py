@@ -150,6 +150,17 @@ class Pairs(stage.Case):
                 (self.folder / "new.bson").unlink(missing_ok=True)
                 self.pair(provider, cmk(provider, 1))
 
+    def test_a_link_to_a_kmip_server_leaves_room_for_the_other_provider(self):
+        mine = [d for d in self.documents if bson.decode(d)["masterKey"]["provider"] == "kmip"]
+        for target in (["aws", cmk("aws", 1)], ["azure", cmk("azure", 1)], ["kmip:two", {}]):
+            with self.subTest(target[0]):
+                (self.folder / "new.bson").unlink(missing_ok=True)
+                done = self.keyturn("rewrap", *self.vault(mine), "--to", "new.bson", *self.providers(self.given, self.tls),
+                                    "--provider", target[0], "--master-key", json.dumps(target[1]),
+                                    "--kms-concurrency", "1", seconds=60)
+                self.assertEqual((done.report["keys"]["rewrapped"], done.report["keys"]["failed"]), (len(mine), 0))
+                self.assertEqual(done.report["kms"]["retries"], 0)
+
     def test_under_their_own(self):
         done = self.rewrap()
         self.assertEqual((done.report["keys"]["rewrapped"], done.report["keys"]["failed"]), (len(self.documents), 0))
