@@ -3,6 +3,7 @@
 
 #include <strings.h>
 
+#include "csfle/kms_endpoint.h"
 #include "keys/base64.h"
 #include "keyturn/engine.h"
 
@@ -68,6 +69,17 @@ static KT_PRINTF(4, 5) enum kt_status wrong(const struct kt_provider_place *plac
                    field, what);
 }
 
+static enum kt_status check_host(const struct kt_provider_place *place, const struct field *field,
+                                 struct kt_span text, struct kt_error *err)
+{
+    struct kt_span host_port;
+    /* An IPv6 address in brackets, which masterKey documents cannot have. */
+    if (field->form == HOST && memchr(text.data, '[', text.nbytes))
+        return KT_OK;
+    const char *why = kt_endpoint_host_port(text, field->form == DOTTED_HOST, &host_port);
+    return why ? wrong(place, err, field->name, "must be host[:port], and %s", why) : KT_OK;
+}
+
 static enum kt_status check_text(const struct kt_provider_place *place, const struct field *field,
                                  const bson_iter_t *iter, struct kt_error *err)
 {
@@ -78,9 +90,7 @@ static enum kt_status check_text(const struct kt_provider_place *place, const st
         return wrong(place, err, field->name, "is empty");
     if (memchr(text.data, 0, text.nbytes))
         return wrong(place, err, field->name, "contains a NUL character");
-    if (field->form == DOTTED_HOST && !memchr(text.data, '.', text.nbytes))
-        return wrong(place, err, field->name, "must be host[:port] with a dot in the host");
-    return KT_OK;
+    return field->form == TEXT ? KT_OK : check_host(place, field, text, err);
 }
 
 static enum kt_status check_bytes(const struct kt_provider_place *place, const struct field *field,

@@ -42,14 +42,15 @@ static enum kt_verdict given_secret_build(struct kt_cred *cred, struct kt_kms_ca
 {
     (void)token;
     char authority[420];
-    const char *endpoint = kt_doc_text(&cred->document, "identityPlatformEndpoint");
     const char *tenant = kt_doc_text(&cred->document, "tenantId"),
                *client = kt_doc_text(&cred->document, "clientId");
     if (!tenant || !client)
         return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CONFIG, "kmsProviders needs tenantId and clientId");
-    snprintf(authority, sizeof authority, "https://%.400s",
-             endpoint && *endpoint ? endpoint : "login.microsoftonline.com");
-    enum kt_verdict verdict = begin_form(cred, call, x, authority, tenant, client);
+    enum kt_verdict verdict = kt_cred_address(cred, call, "identityPlatformEndpoint",
+                                              "login.microsoftonline.com", authority, sizeof authority);
+    if (verdict != KT_V_SEND)
+        return verdict;
+    verdict = begin_form(cred, call, x, authority, tenant, client);
     kt_cred_field(x, "client_secret", kt_doc_text(&cred->document, "clientSecret"));
     return verdict;
 }

@@ -57,15 +57,16 @@ static enum kt_verdict given_account_build(struct kt_cred *cred, struct kt_kms_c
                                            struct kt_exchange *x, struct kt_token *token)
 {
     (void)token;
-    char url[500];
-    const char *endpoint = kt_doc_text(&cred->document, "endpoint");
+    char base[420], url[500];
     EVP_PKEY *key = given_key(cred);
     if (!key)
         return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CONFIG,
                               "privateKey is no RSA key in PKCS#8 (base64 or binary DER)");
-    snprintf(url, sizeof url, "https://%.400s/token",
-             endpoint && *endpoint ? endpoint : "oauth2.googleapis.com");
-    enum kt_verdict verdict = build_grant(cred, call, x, url, kt_doc_text(&cred->document, "email"), key);
+    enum kt_verdict verdict =
+        kt_cred_address(cred, call, "endpoint", "oauth2.googleapis.com", base, sizeof base);
+    snprintf(url, sizeof url, "%s/token", base);
+    if (verdict == KT_V_SEND)
+        verdict = build_grant(cred, call, x, url, kt_doc_text(&cred->document, "email"), key);
     EVP_PKEY_free(key);
     return verdict;
 }

@@ -74,6 +74,20 @@ bool kt_cred_time(const char *text, int64_t *utc_ms)
     return true;
 }
 
+enum kt_verdict kt_cred_address(const struct kt_cred *cred, struct kt_kms_call *call, const char *field,
+                                const char *otherwise, char *out, size_t nbytes)
+{
+    struct kt_span host;
+    *out = 0;
+    if (!kt_doc_host(&cred->document, field, &host))
+        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CONFIG, "%s of kmsProviders is no host[:port]",
+                              field);
+    if (host.nbytes == 0)
+        host = kt_span_str(otherwise);
+    snprintf(out, nbytes, "https://%.*s", (int)host.nbytes, (const char *)host.data);
+    return KT_V_SEND;
+}
+
 enum kt_verdict kt_cred_form(struct kt_kms_call *call, struct kt_exchange *x, const char *scheme_and_host,
                              const char *path)
 {

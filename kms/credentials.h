@@ -55,6 +55,9 @@ const char *kt_cred_env(const struct kt_cred *cred, const char *name);
 bool kt_cred_file(const char *path, struct kt_secbuf *out);
 /* "2026-03-02T09:14:07Z" to UTC milliseconds. */
 bool kt_cred_time(const char *text, int64_t *utc_ms);
+/* "https://host[:port]" of an address in the document, or of otherwise. KT_V_SEND, KT_V_FINAL. */
+enum kt_verdict kt_cred_address(const struct kt_cred *cred, struct kt_kms_call *call, const char *field,
+                                const char *otherwise, char *out, size_t nbytes);
 /* A POST of a form; the body is the caller's to fill. */
 enum kt_verdict kt_cred_form(struct kt_kms_call *call, struct kt_exchange *x, const char *scheme_and_host,
                              const char *path);

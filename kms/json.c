@@ -7,6 +7,8 @@
 
 #include "common/secmem.h"
 
+#define HOST_MAX 400
+
 bson_t *kt_json_parse(struct kt_span text)
 {
     /* libbson also takes arrays and bare values, and reads a length of -1 or 0 in its own way. */
@@ -58,6 +60,16 @@ const char *kt_doc_text_or_empty(const bson_t *doc, const char *path)
 {
     const char *text = kt_doc_text(doc, path);
     return text ? text : "";
+}
+
+bool kt_doc_host(const bson_t *doc, const char *path, struct kt_span *host)
+{
+    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]";
+    const char *text = kt_doc_text_or_empty(doc, path), *scheme = strstr(text, "://");
+    const char *begin = scheme ? scheme + 3 : text;
+    *host = kt_span_of(begin, strcspn(begin, "/?"));
+    return !*text || (host->nbytes > 0 && host->nbytes <= HOST_MAX && *begin != ':' &&
+                      strspn(begin, legal) >= host->nbytes);
 }
 
 bool kt_doc_number(const bson_t *doc, const char *path, int64_t *number)

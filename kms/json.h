@@ -22,6 +22,10 @@ const char *kt_doc_text(const bson_t *doc, const char *path);
 /* The same, or an empty string. */
 const char *kt_doc_text_or_empty(const bson_t *doc, const char *path);
 
+/* host[:port] of the address at a path, which may stand there as a URL, in the document's memory; 0 bytes
+ * when there is none. False: it has no host, or one with characters that cannot stand there. */
+bool kt_doc_host(const bson_t *doc, const char *path, struct kt_span *host);
+
 /* A whole number, also when it is written as a string of digits. */
 bool kt_doc_number(const bson_t *doc, const char *path, int64_t *number);
 bool kt_doc_true(const bson_t *doc, const char *path);

@@ -28,6 +28,7 @@ struct kt_account {
     struct kt_account *next;
     const struct kt_kms_account *config;
     struct kt_tls tls;
+    char endpoint[404];  /* KMIP: host[:port], empty: none */
     struct kt_error bad; /* status KT_OK: usable */
 };
 

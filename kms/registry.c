@@ -5,6 +5,18 @@
 #include "common/clock.h"
 #include "kms/loop.h"
 
+static void take_endpoint(struct kt_account *account, const bson_t *credentials)
+{
+    struct kt_span host;
+    if (!kt_doc_host(credentials, "endpoint", &host) || host.nbytes >= sizeof account->endpoint) {
+        account->bad.status =
+            kt_fail(&account->bad, KT_E_CONFIG, "kmsProviders: \"%s\": endpoint is no host[:port]",
+                    account->config->id);
+        return;
+    }
+    memcpy(account->endpoint, host.data, host.nbytes);
+}
+
 struct kt_account *kt_loop_account(struct kt_kms_loop *loop, const struct kt_kms_account *config)
 {
     for (struct kt_account *a = loop->accounts; a; a = a->next)
@@ -20,6 +32,8 @@ struct kt_account *kt_loop_account(struct kt_kms_loop *loop, const struct kt_kms
     if (account->bad.status == KT_OK && !kt_doc_view(config->credentials, &view))
         account->bad.status =
             kt_fail(&account->bad, KT_E_CONFIG, "kmsProviders: \"%s\" is no document", config->id);
+    if (account->bad.status == KT_OK && config->kms == KT_KMS_KMIP)
+        take_endpoint(account, &view);
     account->next = loop->accounts;
     loop->accounts = account;
     return account;
@@ -27,10 +41,9 @@ struct kt_account *kt_loop_account(struct kt_kms_loop *loop, const struct kt_kms
 
 const char *kt_account_endpoint(const struct kt_account *account, const struct kt_cmk *cmk)
 {
-    bson_t view;
     if (cmk->endpoint)
         return cmk->endpoint;
-    return kt_doc_view(account->config->credentials, &view) ? kt_doc_text(&view, "endpoint") : NULL;
+    return account->endpoint[0] ? account->endpoint : NULL;
 }
 
 struct kt_bucket *kt_loop_bucket(struct kt_kms_loop *loop, const char *name, double rate)

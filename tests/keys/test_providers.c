@@ -212,6 +212,14 @@ Test(providers, hosts_need_a_dot_but_for_kmip)
             "\"identityPlatformEndpoint\":\"localhost\"}}",
             NULL, "identityPlatformEndpoint must be host[:port]");
     kt_providers_free(parsed("{\"kmip\":{\"endpoint\":\"localhost\"}}", NULL));
+    kt_providers_free(parsed("{\"kmip\":{\"endpoint\":\"tls://keys:5696/\"}}", NULL));
+    kt_providers_free(parsed("{\"kmip\":{\"endpoint\":\"[::1]:5696\"}}", NULL));
+    refused("{\"kmip\":{\"endpoint\":\"https://\"}}", NULL,
+            "kmip: endpoint must be host[:port], and has no host");
+    refused("{\"kmip\":{\"endpoint\":\"keys:port\"}}", NULL,
+            "kmip: endpoint must be host[:port], and has a port");
+    refused("{\"gcp\":{\"email\":\"e\",\"privateKey\":\"Zm9v\",\"endpoint\":\"https:///x.y\"}}", NULL,
+            "gcp: endpoint must be host[:port], and has no host");
 }
 
 Test(providers, ids_are_a_type_with_or_without_a_name)

@@ -147,6 +147,48 @@ Test(credentials, oauth_replies)
     cr_expect_eq(reply(500, ""), KT_V_FAULT);
 }
 
+Test(credentials, a_token_endpoint_may_be_a_url)
+{
+    start(KT_KMS_AZURE, "{\"tenantId\":\"t\",\"clientId\":\"c\",\"clientSecret\":\"s\","
+                        "\"identityPlatformEndpoint\":\"https://login.example.com:8443/x/\"}");
+    cr_assert(kt_cred_choose(&cred));
+    cr_assert_eq(build(), KT_V_SEND);
+    cr_expect_str_eq(f.x.url, "https://login.example.com:8443/t/oauth2/v2.0/token");
+    stop();
+    start(KT_KMS_AZURE, "{\"tenantId\":\"t\",\"clientId\":\"c\",\"clientSecret\":\"s\","
+                        "\"identityPlatformEndpoint\":\"https:///x.y\"}");
+    cr_assert(kt_cred_choose(&cred));
+    cr_expect_eq(build(), KT_V_FINAL);
+    cr_expect_eq(f.call.reason, KT_KMS_R_CONFIG);
+}
+
+static void host_of(const char *json, const char *want)
+{
+    struct kt_span host;
+    bson_t *doc = kt_json_parse(kt_span_str(json));
+    bool legal = kt_doc_host(doc, "e", &host);
+    cr_expect_eq(legal, want != NULL, "%s", json);
+    if (legal && want)
+        cr_expect(kt_span_equal(host, kt_span_str(want)), "%s: %.*s", json, (int)host.nbytes, host.data);
+    kt_json_free(doc);
+}
+
+Test(credentials, hosts_of_addresses)
+{
+    start(KT_KMS_AZURE, "{}");
+    host_of("{}", "");
+    host_of("{\"e\":\"\"}", "");
+    host_of("{\"e\":\"h\"}", "h");
+    host_of("{\"e\":\"h.x:1\"}", "h.x:1");
+    host_of("{\"e\":\"https://h.x:1/path?q\"}", "h.x:1");
+    host_of("{\"e\":\"tls://[::1]:5696\"}", "[::1]:5696");
+    host_of("{\"e\":\"https://\"}", NULL);
+    host_of("{\"e\":\"https:///path\"}", NULL);
+    host_of("{\"e\":\":5696\"}", NULL);
+    host_of("{\"e\":\"user@h\"}", NULL);
+    host_of("{\"e\":\"h#x\"}", NULL);
+}
+
 Test(credentials, a_tenant_cannot_leave_its_path)
 {
     start(KT_KMS_AZURE, "{\"tenantId\":\"../x?\",\"clientId\":\"c\",\"clientSecret\":\"s\"}");

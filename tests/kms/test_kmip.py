@@ -45,6 +45,14 @@ class Calls(unittest.TestCase):
         self.assertEqual((made["status"], len(made["out"])), ("KT_OK", len(b64(bytes(160)))), made)
         self.assertEqual(one(account(), call("unwrap", "kmip", document, made["out"]))["out"], b64(DEK))
 
+    def test_an_endpoint_may_be_a_url(self):
+        who = account()
+        who["kmip"]["credentials"]["endpoint"] = f"https://localhost:{kmip['port']}/"
+        self.assertEqual(one(who, call("resolve", "kmip", {"provider": "kmip"}))["status"], "KT_OK")
+        who["kmip"]["credentials"]["endpoint"] = "https:///"
+        answer = one(who, call("resolve", "kmip", {"provider": "kmip"}))
+        self.assertEqual((answer["status"], answer["reason"]), ("KT_E_CONFIG", "configuration"), answer)
+
     def test_the_key_is_fetched_once(self):
         output = run(account(), [{"do": "load", "account": "kmip", "masterKey": resolve(), "count": 500}])
         self.assertEqual((output["steps"][0]["failed"], output["steps"][0]["equal"]), (0, 500), output["steps"])
