@@ -15,7 +15,7 @@ static void start(struct kt_kms_loop *loop, struct kt_asset *asset)
     fetch->reason = KT_KMS_R_NONE;
     fetch->error.status = KT_OK;
     fetch->loop.started_ns = 0;
-    fetch->loop.step = fetch->loop.faults = fetch->loop.expired = 0;
+    fetch->loop.step = fetch->loop.faults = fetch->loop.expired = fetch->loop.garbage = 0;
     asset->cred.source = NULL;
     kt_flow_advance(loop, fetch);
 }

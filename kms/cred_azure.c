@@ -144,6 +144,13 @@ static enum kt_verdict app_build(struct kt_cred *cred, struct kt_kms_call *call,
     return KT_V_SEND;
 }
 
+#define LIFETIME_MAX_S (366 * 86400)
+
+static bool credible_end(const struct kt_cred *cred, int64_t expires_on)
+{
+    return expires_on > 0 && expires_on - cred->now_ms / 1000 <= LIFETIME_MAX_S;
+}
+
 static enum kt_verdict app_parse(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
                                  struct kt_token *token)
 {
@@ -153,7 +160,10 @@ static enum kt_verdict app_parse(struct kt_cred *cred, struct kt_kms_call *call,
     const char *bearer = json ? kt_doc_text(json, "access_token") : NULL;
     enum kt_verdict verdict = KT_V_DONE;
     if (bearer && kt_doc_number(json, "expires_on", &expires_on) && !strpbrk(bearer, "\r\n")) {
-        if (!kt_token_set_bearer(token, bearer))
+        if (!credible_end(cred, expires_on))
+            verdict = kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_REPLY,
+                                     "the managed identity service names no credible time of expiry");
+        else if (!kt_token_set_bearer(token, bearer))
             verdict = kt_cred_no_memory(call);
         else
             kt_token_lives(token, cred->now_ms, expires_on * 1000 - cred->now_ms);

@@ -116,7 +116,7 @@ static void repeat(struct kt_kms_loop *loop, struct kt_kms_call *call)
     uint64_t now_ns = kt_clock_ns(), limit_ns = (uint64_t)loop->options.deadline_ms * MS;
     call->loop.due_ns = now_ns + kt_pace_backoff_ns(call->loop.faults++, next_random(loop));
     bool late = call->loop.due_ns > call->loop.started_ns + limit_ns;
-    bool hopeless = call->reason == KT_KMS_R_REPLY && call->loop.faults >= GARBAGE_MAX;
+    bool hopeless = call->loop.garbage >= GARBAGE_MAX;
     if (!late && !hopeless) {
         if (!kt_delay_add(loop, call))
             end_no_memory(loop, call);
@@ -144,6 +144,8 @@ static void renew(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_
 static void settle(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_slot *slot,
                    enum kt_verdict verdict)
 {
+    bool garbage = verdict == KT_V_FAULT && call->reason == KT_KMS_R_REPLY;
+    call->loop.garbage = garbage ? call->loop.garbage + 1 : 0;
     switch (verdict) {
     case KT_V_DONE:
         end_ok(loop, call);

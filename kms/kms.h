@@ -89,7 +89,7 @@ struct kt_kms_call {
         struct kt_kms_call *next;
         void *bucket, *asset;
         uint64_t started_ns, due_ns;
-        uint32_t step, faults, expired;
+        uint32_t step, faults, expired, garbage;
     } loop;
 };
 

@@ -103,6 +103,24 @@ class Calls(unittest.TestCase):
         self.assertEqual(answer["status"], "KT_OK", answer)
 
 
+class Garbage(unittest.TestCase):
+    def through(self, *replies):
+        """A wrap through a front that answers the first requests so, and then passes all on."""
+        back = servers.front(aws["port"], extra=[
+            "stick-table type ip size 1k expire 60s store http_req_cnt", "http-request track-sc0 src",
+            *(f"http-request return status {status} content-type application/json string '{{' if {{ sc0_http_req_cnt eq {i + 1} }}"
+              for i, status in enumerate(replies))])
+        return one(account(), call("wrap", "aws", cmk(at=back), DEK), options={"deadlineMs": 60000})
+
+    def test_it_is_not_garbage_that_makes_a_reply_late(self):
+        answer = self.through(*[503] * 8, 200)
+        self.assertEqual((answer["status"], answer["attempts"]), ("KT_OK", 10), answer)
+
+    def test_eight_in_a_row_are_believed(self):
+        answer = self.through(*[200] * 9)
+        self.assertEqual((answer["reason"], answer["attempts"]), ("bad reply", 8), answer)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, accounts, step):
         output = run(accounts, [step])

@@ -267,6 +267,14 @@ Test(credentials, azure_app_identity)
     cr_expect(kms_fixture_header(&f, "X-IDENTITY-HEADER: proof"));
     cr_expect_eq(reply(200, "{\"access_token\":\"T\",\"expires_on\":\"1700000100\"}"), KT_V_DONE);
     cr_expect_eq(f.token.expires_ms, 1700000100000);
+    static const char *const incredible[] = {"9223372036854775807", "-9223372036854775808",
+                                             "9223372036854776", "0", "1800000000"};
+    char body[100];
+    for (size_t i = 0; i < sizeof incredible / sizeof incredible[0]; i++) {
+        snprintf(body, sizeof body, "{\"access_token\":\"T\",\"expires_on\":%s}", incredible[i]);
+        cr_expect_eq(reply(200, body), KT_V_FAULT, "%s", body);
+        cr_expect_eq(f.token.expires_ms, 1700000100000, "%s", body);
+    }
 }
 
 Test(credentials, azure_metadata_that_is_being_updated)
