@@ -34,6 +34,16 @@ static bool is_section(struct kt_span line, const char *section)
     return kt_span_equal(name, kt_span_str(section));
 }
 
+bool kt_ini_has(struct kt_span text, const char *section)
+{
+    while (text.nbytes) {
+        struct kt_span line = trim(take_line(&text));
+        if (line.nbytes && line.data[0] == '[' && is_section(line, section))
+            return true;
+    }
+    return false;
+}
+
 static struct kt_span without_comment(struct kt_span value)
 {
     for (size_t i = 1; i < value.nbytes; i++)

@@ -9,6 +9,7 @@ struct profile {
     const struct kt_cred *cred;
     struct kt_secbuf credentials, config; /* whole files */
     char name[100];
+    bool asked_for; /* by AWS_PROFILE */
 };
 
 static void path_of(const struct kt_cred *cred, const char *variable, const char *file, char *out,
@@ -26,6 +27,7 @@ static void open_files(struct profile *profile, const struct kt_cred *cred)
     char path[600];
     const char *name = kt_cred_env(cred, "AWS_PROFILE");
     profile->cred = cred;
+    profile->asked_for = name != NULL;
     snprintf(profile->name, sizeof profile->name, "%s", name ? name : "default");
     kt_secbuf_init(&profile->credentials, cred->scratch.pool);
     kt_secbuf_init(&profile->config, cred->scratch.pool);
@@ -43,10 +45,25 @@ static void close_files(struct profile *profile)
     kt_secbuf_free(&profile->config);
 }
 
+/* As the config file has it. */
+static void section_of(const char *name, char *out, size_t nbytes)
+{
+    snprintf(out, nbytes, strcmp(name, "default") == 0 ? "%s" : "profile %s", name);
+}
+
+/* Other credentials than those that were asked for are another identity. */
+static bool is_missing(const struct profile *profile)
+{
+    char section[120];
+    section_of(profile->name, section, sizeof section);
+    return profile->asked_for && !kt_ini_has(kt_secbuf_get(&profile->credentials), profile->name) &&
+           !kt_ini_has(kt_secbuf_get(&profile->config), section);
+}
+
 static bool setting(const struct profile *profile, const char *name, const char *key, struct kt_span *value)
 {
     char section[120];
-    snprintf(section, sizeof section, strcmp(name, "default") == 0 ? "%s" : "profile %s", name);
+    section_of(name, section, sizeof section);
     struct kt_span credentials = kt_secbuf_get(&profile->credentials),
                    config = kt_secbuf_get(&profile->config);
     return (credentials.data && kt_ini_get(credentials, name, key, value)) ||
@@ -95,7 +112,7 @@ bool kt_profile_applies(struct kt_cred *cred)
     struct profile profile;
     struct kt_span value;
     open_files(&profile, cred);
-    bool applies = setting(&profile, profile.name, "aws_access_key_id", &value) ||
+    bool applies = is_missing(&profile) || setting(&profile, profile.name, "aws_access_key_id", &value) ||
                    setting(&profile, profile.name, "role_arn", &value);
     for (size_t i = 0; i < sizeof not_ours / sizeof not_ours[0]; i++)
         applies |= setting(&profile, profile.name, not_ours[i], &value);
@@ -124,6 +141,12 @@ static enum kt_verdict assume(struct profile *profile, struct kt_cred *cred, str
 static enum kt_verdict refuse(const struct profile *profile, struct kt_kms_call *call)
 {
     struct kt_span value;
+    if (is_missing(profile))
+        return kt_verdict_say(
+            call, KT_V_FINAL, KT_KMS_R_CREDENTIALS,
+            "AWS_PROFILE is \"%s\", and neither the shared credentials file nor the config file "
+            "has that profile (a file that cannot be read or is longer than 64 KiB counts as empty)",
+            profile->name);
     for (size_t i = 0; i < sizeof not_ours / sizeof not_ours[0]; i++)
         if (setting(profile, profile->name, not_ours[i], &value))
             return kt_verdict_say(

@@ -55,14 +55,17 @@ static enum kt_verdict choose_source(struct kt_kms_loop *loop, struct kt_kms_cal
                           kt_cred_missing_text(asset->cred.kms));
 }
 
-/* What has expired already would be fetched again at once, without end. */
-static enum kt_verdict check_fresh(struct kt_kms_call *call, const struct kt_asset *asset)
+/* What has expired already would be fetched again at once, without end. The next try asks anew where
+ * credentials come from: only a callback that is asked again can have better ones. */
+static enum kt_verdict check_fresh(struct kt_kms_call *call, struct kt_asset *asset)
 {
     int64_t left_ms = asset->fresh.expires_ms - asset->cred.now_ms;
     if (asset->fresh.expires_ms == 0 || left_ms > KT_TOKEN_MARGIN_MS)
         return KT_V_DONE;
+    const char *name = asset->cred.source->name;
+    asset->cred.source = NULL;
     return kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_CREDENTIALS, "the credentials (%s) have expired already",
-                          asset->cred.source->name);
+                          name);
 }
 
 static enum kt_verdict build_token(struct kt_kms_loop *loop, struct kt_kms_call *call, struct kt_exchange *x)

@@ -301,7 +301,7 @@ static void put_stats(bson_t *output)
     bson_append_document_end(output, &child);
 }
 
-/* "supplied": {"credentials": {}, "ms": N} plays the embedding program's callback. */
+/* "supplied": {"credentials": {}, "ms": N, "firstMs": N} plays the embedding program's callback. */
 static bool supply(void *context, const char *account_id, struct kt_span *credentials,
                    int64_t *expires_utc_ms)
 {
@@ -311,7 +311,8 @@ static bool supply(void *context, const char *account_id, struct kt_span *creden
         return false;
     supplied_count++;
     *credentials = document(&it, "credentials");
-    *expires_utc_ms = kt_clock_utc_ms() + number(&it, "ms", 3600000);
+    int64_t ms = number(&it, "ms", 3600000);
+    *expires_utc_ms = kt_clock_utc_ms() + (supplied_count == 1 ? number(&it, "firstMs", ms) : ms);
     return true;
 }
 

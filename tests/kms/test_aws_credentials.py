@@ -84,6 +84,17 @@ class Found(unittest.TestCase):
             keys_too = write("both", f"[work]\naws_access_key_id={aws['accessKeyId']}\naws_secret_access_key={aws['secretAccessKey']}\n")
             self.works({**files, "AWS_SHARED_CREDENTIALS_FILE": keys_too})
 
+    def test_a_profile_that_is_asked_for_and_missing(self):
+        there = servers.metadata(aws=session())
+        others = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{there['port']}"}
+        text = f"[work]\naws_access_key_id={aws['accessKeyId']}\naws_secret_access_key={aws['secretAccessKey']}\n"
+        files = {"AWS_SHARED_CREDENTIALS_FILE": write("mine", text), "AWS_CONFIG_FILE": "/nonexistent", "AWS_PROFILE": "wrok"}
+        self.assertIn('AWS_PROFILE is "wrok"', self.refused({**others, **files}))
+        too_long = write("long", text + "#" * 66000)
+        self.assertIn("64 KiB", self.refused({**others, **files, "AWS_PROFILE": "work", "AWS_SHARED_CREDENTIALS_FILE": too_long}))
+        self.works({**others, **files, "AWS_PROFILE": ""})
+        self.works({**others, **files, "AWS_SHARED_CREDENTIALS_FILE": write("region", "[wrok]\nregion=us-east-1\n")})
+
     def test_profile_that_assumes_a_role(self):
         text = (f"[base]\naws_access_key_id={aws['accessKeyId']}\naws_secret_access_key={aws['secretAccessKey']}\n"
                 f"[turn]\nrole_arn={aws['role']}\nsource_profile=base\nrole_session_name=turning\n")
@@ -125,6 +136,12 @@ class Found(unittest.TestCase):
                      env={"AWS_ACCESS_KEY_ID": "not", "AWS_SECRET_ACCESS_KEY": "asked"})
         self.assertEqual([s.get("status", "KT_OK") for s in output["steps"]], ["KT_OK"] * 5, output["steps"])
         self.assertIn(output["stats"]["supplied"], (2, 3))
+
+    def test_a_callback_whose_credentials_have_expired_is_asked_again(self):
+        given = {"credentials": {"accessKeyId": aws["accessKeyId"], "secretAccessKey": aws["secretAccessKey"]}, "firstMs": -1000}
+        output = run(found(), [call("wrap", "aws", cmk(), DEK)], supplied=given, options={"deadlineMs": 5000})
+        self.assertEqual(output["steps"][0]["status"], "KT_OK", output["steps"])
+        self.assertEqual(output["stats"]["supplied"], 2)
 
     def test_nothing(self):
         message = self.refused({"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"})

@@ -43,6 +43,12 @@ Test(credential_parts, profile_files)
     ini("x", "a", NULL);
     ini("default", "loose", NULL);
     ini("profile y", "a", NULL);
+    struct kt_span text = kt_span_str("# [c]\n[ a ]\nx = [b]\n[profile y");
+    cr_expect(kt_ini_has(text, "a"));
+    cr_expect_not(kt_ini_has(text, "b"));
+    cr_expect_not(kt_ini_has(text, "c"));
+    cr_expect_not(kt_ini_has(text, "profile y"));
+    cr_expect_not(kt_ini_has(kt_span_of(NULL, 0), "a"));
 }
 
 Test(credential_parts, a_jwt_verifies)
