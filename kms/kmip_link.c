@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
+#include "common/clock.h"
 #include "kms/kmip.h"
 #include "kms/ttlv.h"
 
 #define MS 1000000u
+#define GROW_AGAIN_MS 5000u
 #define GRACE_MS 2000u /* libcurl ends a connection attempt itself, once it has begun it */
 
 static void on_ready(struct kt_poll_source *source, uint32_t events);
@@ -63,10 +65,23 @@ void kt_kmip_link_fail(struct kt_kmip_link *link, enum kt_kms_reason reason, con
         give_problem(link->items[i], reason, problem);
 }
 
+bool kt_kmip_pool_is_up(const struct kt_kmip_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->links_count; i++)
+        if (pool->links[i].state >= LINK_IDLE)
+            return true;
+    return false;
+}
+
 void kt_kmip_link_unreachable(struct kt_kmip_link *link, enum kt_kms_reason reason, const char *problem)
 {
     struct kt_kmip_pool *pool = link->pool;
     kt_kmip_link_close(link);
+    /* A server that takes no more connections still answers on those that it has. */
+    if (kt_kmip_pool_is_up(pool)) {
+        pool->grow_ns = kt_clock_ns() + (uint64_t)GROW_AGAIN_MS * MS;
+        return;
+    }
     /* No connection, no service: what waits hears of it, and is repeated or given up by its owner. */
     for (size_t n = pool->waiting; n > 0 && pool->first; n--)
         give_problem(kt_kmip_pool_take(pool), reason, problem);

@@ -29,6 +29,7 @@ struct kt_kmip_pool {
     struct kt_transfer *first, *last; /* waiting */
     size_t waiting;
     uint32_t batch_max, batched;
+    uint64_t grow_ns; /* no further connection before */
     uint32_t links_count;
     struct kt_kmip_link links[];
 };
@@ -38,13 +39,16 @@ void kt_kmip_link_init(struct kt_kmip_link *link, struct kt_kmip_pool *pool, con
 /* Closes it; what it carries is not finished. */
 void kt_kmip_link_close(struct kt_kmip_link *link);
 void kt_kmip_link_connect(struct kt_kmip_link *link, uint64_t now_ns);
-/* The end of an attempt to connect: closes it, and finishes what waits for a connection with this problem. */
+/* The end of an attempt to connect: closes it, and where no other is open finishes what waits with
+ * this problem. */
 void kt_kmip_link_unreachable(struct kt_kmip_link *link, enum kt_kms_reason reason, const char *problem);
 /* Sends up to `share` of the pool's waiting requests. */
 void kt_kmip_link_begin(struct kt_kmip_link *link, size_t share, uint64_t now_ns);
 /* Closes it and finishes what it carries with this problem. */
 void kt_kmip_link_fail(struct kt_kmip_link *link, enum kt_kms_reason reason, const char *problem);
 
+/* Whether any connection is open. */
+bool kt_kmip_pool_is_up(const struct kt_kmip_pool *pool);
 /* The first of the pool's waiting requests. */
 struct kt_transfer *kt_kmip_pool_take(struct kt_kmip_pool *pool);
 

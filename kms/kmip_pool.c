@@ -89,10 +89,11 @@ void kt_kmip_pump(struct kt_kmip_pool *pool, uint64_t now_ns)
         if (pool->links[i].state == LINK_IDLE)
             kt_kmip_link_begin(&pool->links[i], (pool->waiting + open - 1) / (open ? open : 1), now_ns);
     /* One more connection at a time while requests wait: batches may do without. */
-    for (uint32_t i = 0; i < pool->links_count && pool->first && connecting == 0; i++)
+    bool grow = connecting == 0 && (now_ns >= pool->grow_ns || !kt_kmip_pool_is_up(pool));
+    for (uint32_t i = 0; i < pool->links_count && pool->first && grow; i++)
         if (pool->links[i].state == LINK_DOWN) {
             kt_kmip_link_connect(&pool->links[i], now_ns);
-            connecting++;
+            grow = false;
         }
 }
 

@@ -140,6 +140,10 @@ class Faults(unittest.TestCase):
         step, stats = self.wraps("refuse", 40)
         self.assertEqual((step["failed"], stats["batched"], stats["retries"]), (0, 1, 0), step)
 
+    def test_a_server_that_takes_one_connection(self):
+        step, stats = self.wraps("one", 40, deadlineMs=20000)
+        self.assertEqual((step["failed"], stats["retries"]), (0, 0), step)
+
     def test_garbage_and_cut_off_replies_are_repeated(self):
         step, stats = self.wraps("flaky", 60, deadlineMs=30000)
         self.assertEqual(step["failed"], 0, step)

@@ -2,7 +2,8 @@
 """A KMIP server that does not behave. It knows Encrypt alone (the answer is no real encryption). Prints {port}.
 
 kmipfaults_server.py CERTS MODE    refuse: no batches; flaky: every third answer is garbage, cut off or missing;
-                                   huge: says that a message of 2 GiB follows; silent: never answers
+                                   huge: says that a message of 2 GiB follows; silent: never answers;
+                                   one: takes one connection at a time, and no batches, answering each after 50 ms
 """
 import json
 import os
@@ -10,6 +11,7 @@ import socketserver
 import ssl
 import struct
 import sys
+import threading
 import time
 
 CERTS, MODE = sys.argv[1:]
@@ -41,7 +43,7 @@ def find(data, *tags):
 
 def answer(request):
     items = [value for tag, value in children(request[8:]) if tag == 0x42000f]
-    refused = MODE == "refuse" and len(items) > 1
+    refused = MODE in ("refuse", "one") and len(items) > 1
     replies = b""
     for item in items[:1] if refused else items:
         body = number(0x42005c, 5, 0x1f)
@@ -58,6 +60,7 @@ def answer(request):
 
 class Handler(socketserver.BaseRequestHandler):
     served = 0
+    alone = threading.Lock()
 
     def take(self, n):
         data = b""
@@ -69,14 +72,22 @@ class Handler(socketserver.BaseRequestHandler):
         return data
 
     def handle(self):
+        if MODE != "one":
+            self.serve()
+        elif self.alone.acquire(blocking=False):
+            try:
+                self.serve()
+            finally:
+                self.alone.release()
+
+    def serve(self):
         try:
             self.request = CONTEXT.wrap_socket(self.request, server_side=True)
             while True:
                 head = self.take(8)
                 request = head + self.take(struct.unpack(">I", head[4:])[0])
                 Handler.served += 1
-                if MODE == "silent":
-                    time.sleep(60)
+                time.sleep({"silent": 60, "one": 0.05}.get(MODE, 0))
                 reply = answer(request)
                 if MODE == "huge":
                     reply = b"\x42\x00\x7b\x01\x7f\xff\xff\xf8" + reply
