@@ -51,7 +51,6 @@ enum { USAGE_ENCRYPT_DECRYPT = 12 };
 enum {
     REASON_NOT_FOUND = 1,
     REASON_AUTHENTICATION = 3,
-    REASON_INVALID_MESSAGE = 4,
     REASON_CRYPTO_FAILURE = 0x0a,
     REASON_ILLEGAL = 0x0b,
     REASON_DENIED = 0x0c,
@@ -291,16 +290,8 @@ static enum kt_verdict take_id(struct kt_kms_call *call, struct kt_span payload)
     return KT_V_NEXT;
 }
 
-enum kt_verdict kt_kmip_parse_new(struct kt_kms_call *call, const struct kt_cmk *cmk,
-                                  const struct kt_exchange *x)
+static enum kt_verdict give_document(struct kt_kms_call *call, const struct kt_cmk *cmk)
 {
-    struct kt_span payload;
-    uint32_t make = cmk->delegated ? OP_CREATE : OP_REGISTER;
-    enum kt_verdict verdict = judge(call, x, call->loop.step == 0 ? make : OP_ACTIVATE, NULL, &payload);
-    if (verdict != KT_V_DONE)
-        return verdict;
-    if (call->loop.step == 0)
-        return take_id(call, payload);
     bson_t doc = BSON_INITIALIZER;
     bool ok = BSON_APPEND_UTF8(&doc, "provider", cmk->provider) &&
               (!cmk->endpoint || BSON_APPEND_UTF8(&doc, "endpoint", cmk->endpoint)) &&
@@ -316,11 +307,24 @@ enum kt_verdict kt_kmip_parse_new(struct kt_kms_call *call, const struct kt_cmk 
                                "the new key's name is no legal text or too long");
 }
 
-bool kt_kmip_refuses_batch(struct kt_span item)
+/* Sent again after its reply was lost, an Activate that was done is refused: the key is not pre-active.
+ */
+static bool is_active_by_now(struct kt_kms_call *call, enum kt_verdict verdict)
 {
-    struct kt_ttlv element;
-    uint32_t reason;
-    return kt_ttlv_find(item, (uint32_t[]){TAG_RESULT_REASON}, 1, &element) &&
-           kt_ttlv_u32(&element, &reason) &&
-           (reason == REASON_INVALID_MESSAGE || reason == 2 || reason == 5 || reason == 8);
+    bool repeated = call->loop.step == 2;
+    if (call->loop.step == 1 && verdict == KT_V_FAULT)
+        call->loop.step = 2;
+    return repeated && verdict == KT_V_FINAL &&
+           (call->reason == KT_KMS_R_DENIED || call->reason == KT_KMS_R_DISABLED);
+}
+
+enum kt_verdict kt_kmip_parse_new(struct kt_kms_call *call, const struct kt_cmk *cmk,
+                                  const struct kt_exchange *x)
+{
+    struct kt_span payload;
+    uint32_t make = cmk->delegated ? OP_CREATE : OP_REGISTER;
+    enum kt_verdict verdict = judge(call, x, call->loop.step == 0 ? make : OP_ACTIVATE, NULL, &payload);
+    if (verdict != KT_V_DONE && !is_active_by_now(call, verdict))
+        return verdict;
+    return call->loop.step == 0 ? take_id(call, payload) : give_document(call, cmk);
 }

@@ -21,8 +21,9 @@ enum kt_verdict kt_kmip_build(struct kt_kms_call *call, const struct kt_cmk *cmk
 enum kt_verdict kt_kmip_parse(struct kt_kms_call *call, const struct kt_cmk *cmk,
                               const struct kt_exchange *x);
 
-/* RESOLVE of a masterKey without keyId, in two steps: make the key (call->loop.step 0), activate it (1). The
- * key's id stands in call->out between the steps; secret is locked memory with 96 random bytes. */
+/* RESOLVE of a masterKey without keyId, in two steps: make the key (call->loop.step 0), activate it (1, 2
+ * when it may have been done). The key's id stands in call->out between the steps; secret is locked memory
+ * with 96 random bytes. */
 enum kt_verdict kt_kmip_build_new(struct kt_kms_call *call, const struct kt_cmk *cmk, struct kt_span secret,
                                   struct kt_exchange *x);
 enum kt_verdict kt_kmip_parse_new(struct kt_kms_call *call, const struct kt_cmk *cmk,

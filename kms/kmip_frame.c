@@ -7,6 +7,7 @@ enum {
     TAG_BATCH_COUNT = 0x42000d,
     TAG_BATCH_ERRORS = 0x42000e,
     TAG_BATCH_ITEM = 0x42000f,
+    TAG_RESULT_REASON = 0x42007e,
     TAG_VERSION = 0x420069,
     TAG_VERSION_MAJOR = 0x42006a,
     TAG_VERSION_MINOR = 0x42006b,
@@ -16,6 +17,7 @@ enum {
     TAG_ITEM_ID = 0x420093,
 };
 
+#define REASON_INVALID_MESSAGE 4
 #define BATCH_CONTINUE 1    /* one failure does not stop the items behind it */
 #define OPERATION_NBYTES 16 /* a batch item begins with its Operation, an enumeration */
 
@@ -73,4 +75,13 @@ bool kt_kmip_unframe(struct kt_span message, struct kt_span *items, size_t count
         for (size_t i = 0; i < count; i++)
             items[i] = first;
     return seen > 0 && seen <= count;
+}
+
+bool kt_kmip_refuses_batch(struct kt_span item)
+{
+    struct kt_ttlv element;
+    uint32_t reason;
+    return kt_ttlv_find(item, (uint32_t[]){TAG_RESULT_REASON}, 1, &element) &&
+           kt_ttlv_u32(&element, &reason) &&
+           (reason == REASON_INVALID_MESSAGE || reason == 2 || reason == 5 || reason == 8);
 }

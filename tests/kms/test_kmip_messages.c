@@ -207,6 +207,28 @@ Test(kmip_messages, a_new_key_is_registered_then_activated)
     cr_expect_eq(kt_doc_text(&made, "delegated"), NULL);
 }
 
+static enum kt_verdict activated(uint32_t status, uint32_t reason)
+{
+    kms_fixture_reply(&f, 200, "");
+    put_item(&f.x.reply, 0x12, status, reason, "new-1", 0);
+    return kt_kmip_parse_new(&f.call, &f.cmk, &f.x);
+}
+
+Test(kmip_messages, an_activation_whose_reply_is_lost_is_done)
+{
+    start(KT_KMS_RESOLVE, "{\"provider\":\"kmip\"}");
+    kms_fixture_reply(&f, 200, "");
+    put_item(&f.x.reply, 3, 0, 0, "new-1", 0);
+    cr_assert_eq(kt_kmip_parse_new(&f.call, &f.cmk, &f.x), KT_V_NEXT);
+    cr_expect_eq(activated(1, 0x0c), KT_V_FINAL, "the first one is believed");
+    kms_fixture_reply(&f, 0, "");
+    f.x.problem_reason = KT_KMS_R_NETWORK;
+    cr_assert_eq(kt_kmip_parse_new(&f.call, &f.cmk, &f.x), KT_V_FAULT);
+    cr_expect_eq(activated(1, 1), KT_V_FINAL, "the key is missing");
+    cr_expect_eq(activated(1, 0x0c), KT_V_DONE);
+    cr_expect_gt(f.call.out_nbytes, 0);
+}
+
 /* libmongocrypt wraps for "local" and "kmip" alike: a corpus key document, its master key and its DEK. */
 Test(kek, seals_and_opens)
 {
