@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,18 +25,41 @@ static enum kt_status file_error(const struct kt_failures_file *file, struct kt_
                    strerror(errno));
 }
 
+/* Where the extension begins, or else the end. */
+static size_t stem_nbytes(const char *name)
+{
+    static const char extension[] = ".ndjson";
+    size_t nbytes = strlen(name), tail = sizeof extension - 1;
+    return nbytes > tail && strcmp(name + nbytes - tail, extension) == 0 ? nbytes - tail : nbytes;
+}
+
+/* Partitions run in one folder with the same options, and none may write over another's list. Pipes and
+ * devices can be shared. Takes name over. */
+static char *of_part(const struct kt_failures *failures, char *name)
+{
+    struct stat st;
+    char *own = NULL;
+    if (!name || failures->parts < 2 || (stat(name, &st) == 0 && !S_ISREG(st.st_mode)))
+        return name;
+    size_t stem = stem_nbytes(name);
+    if (asprintf(&own, "%.*s-%d-of-%d%s", (int)stem, name, failures->part, failures->parts, name + stem) < 0)
+        own = NULL;
+    free(name);
+    return own;
+}
+
 static char *name_for(const struct kt_failures *failures, const char *ns)
 {
     char *name = NULL;
     if (failures->named)
-        return strdup(failures->named);
+        return of_part(failures, strdup(failures->named));
     /* A namespace may hold any byte but NUL: what a file name cannot hold becomes '_'. */
     if (asprintf(&name, "%s-failed.ndjson", ns) < 0)
         return NULL;
     for (char *p = name; *p; p++)
         if (*p == '/')
             *p = '_';
-    return name;
+    return of_part(failures, name);
 }
 
 static bool is_list(const char *file)

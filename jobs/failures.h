@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Documents that could not be done: one line of Extended JSON each, {"ns", "_id", "path", "reason"}, in a
- * file per namespace (NS-failed.ndjson) or in the one that the user named. Never a value. */
+ * file per namespace (NS-failed.ndjson) or in the one that the user named. Never a value. Each of several
+ * partitions has files of its own: NS-failed-I-of-N.ndjson. */
 #ifndef KT_JOBS_FAILURES_H
 #define KT_JOBS_FAILURES_H
 
@@ -11,6 +12,7 @@
 /* Files open while the job runs. Writer's thread. */
 struct kt_failures {
     const char *named; /* --failures, or NULL */
+    int part, parts;   /* of --partition; parts 0 or 1: there is one */
     struct kt_failures_file *files;
     size_t count;
 };

@@ -45,6 +45,8 @@ enum kt_status kt_live_open(struct kt_job *job, struct kt_error *err)
     live->state_db = options->checkpoint ? options->checkpoint : KT_STATE_DB;
     live->parts = options->partitions > 0 ? options->partitions : 1;
     live->part = options->partition;
+    job->failures.part = live->part;
+    job->failures.parts = live->parts;
     live->backup.fd = -1;
     pthread_mutex_init(&live->lock, NULL);
     pthread_mutex_init(&live->backup_lock, NULL);

@@ -89,7 +89,8 @@ static const struct kt_option options[] = {
     {"failures", "FILE", KT_OPTION_PATH, JOBS, 0,
      "where failed documents are listed, one {ns, _id, path, reason} a line; verify lists what it finds only "
      "when this is given",
-     .preset = "NS-failed.ndjson in the working folder", AT(failures)},
+     .preset = "NS-failed.ndjson in the working folder; with --partition either name gets -I-of-N",
+     AT(failures)},
     {"only", "FILE", KT_OPTION_PATH, JOBS, 0, "work on the documents of such a list alone", AT(only)},
     {"dry-run", NULL, KT_OPTION_FLAG, WRITES | KT_CMD_KEYS, 0,
      "read everything, write nothing, print what would be done; exits as the job would", AT(dry_run)},

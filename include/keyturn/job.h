@@ -47,7 +47,8 @@ struct kt_job_options {
         filter; /* rewrap: only key documents that match; on files $eq, $ne, $in, $exists, $and, $or */
     struct kt_document query;    /* servers: only documents that this finds, in MongoDB's query language */
     int64_t older_than_ms;       /* rewrap: only keys whose updateDate is older than this age; 0: all */
-    const char *failures, *only; /* files; failures NULL: NS-failed.ndjson in the working folder */
+    const char *failures, *only; /* files; failures NULL: NS-failed.ndjson in the working folder. With several
+                                    partitions -I-of-N stands before .ndjson, or at the end of the name */
     int threads;                 /* 0: as many as cores */
     uint32_t kms_concurrency;    /* requests in flight; 0: as many as the KMS takes, at most 512 */
     double kms_rate;             /* requests a second per quota; 0: as many as the KMS takes */

@@ -61,11 +61,29 @@ class Lists(LiveCase):
             self.assertEqual([1, 1, 1], [w.wait(120) for w in workers], self.err_text())
         finally:
             self.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
-        lines = [line for i in range(3) for line in self.path(f"f{i}").read_text().splitlines()]
+        lines = [line for i in range(3) for line in self.path(f"f{i}-{i}-of-3").read_text().splitlines()]
         self.assertEqual({str(i) for i in range(0, number, 50)},
                          {json.loads(line)["_id"]["$numberInt"] for line in lines})
         self.assertEqual(number // 50, len(lines))
         self.assert_closed()
+
+    def test_partitions_in_one_folder_have_lists_of_their_own(self):
+        self.insert([bson.encode({"_id": i, "a": None if i in (1, 7998) else "text"}) for i in range(8000)])
+        named = {f"{self.ns}-failed": (), "list": ("--failures", "list.ndjson"), "log.txt": ("--failures", "log.txt")}
+        for name, options in named.items():
+            end = "" if name == "log.txt" else ".ndjson"
+            lists = [f"{name}-{i}-of-2{end}" for i in range(2)]
+            for i in range(2):
+                done = self.run_job("encrypt", "--partition", f"{i}/2", *options, exit=1)
+                self.assertEqual(lists[i], done.report["failuresFile"])
+            ids = [json.loads(line)["_id"]["$numberInt"] for f in lists for line in self.path(f).read_text().splitlines()]
+            self.assertEqual(["1", "7998"], sorted(ids))
+            self.assert_closed()
+        self.refused(*self.args("encrypt", "--partition", "1/2", "--only", lists[1], "--failures", "log.txt"), says="--only")
+        self.docs.update_many({"a": None}, {"$set": {"a": "mended"}})
+        self.path("all.ndjson").write_text("".join(self.path(f).read_text() for f in lists))
+        done = self.run_job("encrypt", "--only", "all.ndjson")
+        self.assertEqual(2, done.ns["changed"])
 
     def test_a_list_longer_than_a_document_may_be(self):
         names = [f"{i:03}" + "\x01" * 60000 for i in range(80)]
