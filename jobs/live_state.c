@@ -145,7 +145,7 @@ static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, stru
     for (int round = 0; round < 3 && !ours; round++) {
         struct kt_state_job there = {.state_db = live->state_db, .ns = ns->ns->name};
         enum kt_status status = kt_state_job_read(live->target, &there, &found, err);
-        if (status == KT_OK && found && live->job->options.forget && round == 0) {
+        if (found && live->job->options.forget && round == 0) {
             kt_state_job_free(&there);
             status = kt_state_forget(live->target, live->state_db, ns->ns->name, err);
             found = false;

@@ -236,10 +236,10 @@ static enum kt_status no_rewrap_under_way(struct restore *r, struct kt_error *er
     bool found;
     enum kt_status status = kt_state_job_read(r->mongo, &job, &found, err);
     kt_state_job_free(&job);
+    if (found && r->options->forget)
+        return kt_state_forget(r->mongo, r->lease.state_db, r->file.ns, err);
     if (status != KT_OK || !found)
         return status;
-    if (r->options->forget)
-        return kt_state_forget(r->mongo, r->lease.state_db, r->file.ns, err);
     return kt_fail(err, KT_E_OTHER_JOB,
                    "%s: an unfinished %s is on it; finish it first, or drop its state with --forget",
                    r->file.ns, job.command);

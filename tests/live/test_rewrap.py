@@ -232,6 +232,18 @@ class Restore(VaultCase):
                          {i: d for i, d in now.items() if i != mine})
         self.assertEqual(self.vault.deks["key 7"], self.vault.open_key(now[mine]))
 
+    def test_an_unfinished_rewrap_that_cannot_be_read_can_be_forgotten(self):
+        self.fill(20)
+        before = self.keys()
+        self.run_job("rewrap", "--provider", "local:new")
+        vault = f"{self.database.name}.__keyVault"
+        self.state["checkpoints"].insert_one({"_id": {"ns": vault, "is": "job"}, "keyturn": 99})
+        done = self.restore(self.backup(), exit=2)
+        self.assertIn("another version of keyturn", " ".join(done.text.split()))
+        self.restore(self.backup(), "--forget")
+        self.assertEqual(before, self.keys())
+        self.assertEqual([], self.state_docs())
+
     def test_what_is_no_backup_is_refused(self):
         self.fill(3)
         before = self.keys()

@@ -60,15 +60,33 @@ class Said(LiveCase):
         self.assertEqual(2, other["docs"].options()["collation"]["strength"])
         self.assertEqual(["_id_"], [i["name"] for i in other["docs"].list_indexes()])
 
-    def test_a_damaged_checkpoint(self):
-        self.insert(plain_docs(2000))
+    def stop_midway(self):
         process = self.start("encrypt", "--max-docs-per-second", 100)
         self.until("it began", lambda: self.docs.find_one({"b": {"$type": "binData"}}), process=process)
         process.terminate()
         self.assertEqual(3, process.wait(60))
-        self.state["checkpoints"].update_many({"_id.is": "range"}, {"$set": {"counts": {"x": "y"}}})
-        done = self.keyturn(*self.args("encrypt"), exit=4)
-        self.assertIn("--forget begins anew", " ".join(done.text.split()))
+
+    def assert_forgotten(self):
         self.run_job("encrypt", "--forget")
         self.assertEqual(0, self.docs.count_documents({"b": {"$type": "int"}}))
         self.assert_closed()
+
+    def test_a_damaged_checkpoint(self):
+        self.insert(plain_docs(2000))
+        self.stop_midway()
+        self.state["checkpoints"].update_many({"_id.is": "range"}, {"$set": {"counts": {"x": "y"}}})
+        done = self.keyturn(*self.args("encrypt"), exit=4)
+        self.assertIn("--forget begins anew", " ".join(done.text.split()))
+        self.assert_forgotten()
+
+    def test_a_job_that_cannot_be_read_can_be_forgotten(self):
+        for change, status, says in (({"$set": {"keyturn": 99}}, 2, "by another version of keyturn"),
+                                     ({"$unset": {"bounds": 1}}, 4, "is damaged; --forget drops it"),
+                                     ({"$set": {"bounds": ["x"]}}, 4, "is damaged; --forget drops it")):
+            self.docs.delete_many({})
+            self.insert(plain_docs(2000))
+            self.stop_midway()
+            self.state["checkpoints"].update_one({"_id.is": "job"}, change)
+            done = self.keyturn(*self.args("encrypt"), exit=status)
+            self.assertIn(says, " ".join(done.text.split()))
+            self.assert_forgotten()
