@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "jobs/restore_file.h"
 #include "jobs/sync.h"
 
 static enum kt_status io_error(const char *name, struct kt_error *err)
@@ -111,39 +112,105 @@ enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, stru
     return status;
 }
 
-/* The length of all whole documents. */
-static off_t whole_nbytes(int fd, off_t size)
+/* Most entries come with one read. */
+#define ENTRY_READ_NBYTES 4096
+
+static enum kt_status no_backup(const char *name, struct kt_error *err)
 {
-    off_t at = 0;
-    uint8_t head[4];
-    while (at + 5 <= size && pread(fd, head, sizeof head, at) == (ssize_t)sizeof head) {
-        uint32_t nbytes = kt_load_le32(head);
-        if (nbytes < 5 || at + (off_t)nbytes > size)
-            break;
-        at += nbytes;
+    return kt_fail(err, KT_E_FORMAT, "%s is no backup of a rewrap", name);
+}
+
+static enum kt_status read_at(const struct kt_backup *backup, struct kt_buf *bytes, size_t nbytes, off_t at,
+                              struct kt_error *err)
+{
+    bytes->nbytes = 0;
+    if (kt_buf_reserve(bytes, nbytes) != KT_OK)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    while (bytes->nbytes < nbytes) {
+        ssize_t n =
+            pread(backup->fd, bytes->data + bytes->nbytes, nbytes - bytes->nbytes, at + (off_t)bytes->nbytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return io_error(backup->name, err);
+        if (n == 0)
+            return no_backup(backup->name, err);
+        bytes->nbytes += (size_t)n;
     }
-    return at;
+    return KT_OK;
+}
+
+/* The length of the entry at `at`; 0: what is left may be the beginning of one. */
+static enum kt_status entry_nbytes(const struct kt_backup *backup, struct kt_buf *bytes, off_t at, off_t size,
+                                   uint32_t *nbytes, struct kt_error *err)
+{
+    struct kt_restore_entry entry;
+    size_t left = (size_t)(size - at), some = left < ENTRY_READ_NBYTES ? left : ENTRY_READ_NBYTES;
+    *nbytes = 0;
+    enum kt_status status = read_at(backup, bytes, some, at, err);
+    if (status != KT_OK || left < 4)
+        return status;
+    uint32_t whole = kt_load_le32(bytes->data);
+    if (whole < 5)
+        return no_backup(backup->name, err);
+    if (whole > left)
+        return KT_OK;
+    if (whole > some)
+        status = read_at(backup, bytes, whole, at, err);
+    if (status != KT_OK)
+        return status;
+    *nbytes = whole;
+    status = kt_restore_entry_read(kt_span_of(bytes->data, whole), &entry, err);
+    return status == KT_OK || status == KT_E_NOMEM ? status : no_backup(backup->name, err);
+}
+
+/* The length of all whole entries. A file without a single one is no backup that a crash has cut off, for all
+ * that can be known. */
+static enum kt_status whole_nbytes(const struct kt_backup *backup, off_t size, off_t *whole,
+                                   struct kt_error *err)
+{
+    struct kt_buf bytes = {0};
+    enum kt_status status = KT_OK;
+    uint32_t nbytes = 1;
+    for (*whole = 0; *whole < size && nbytes && status == KT_OK; *whole += nbytes)
+        status = entry_nbytes(backup, &bytes, *whole, size, &nbytes, err);
+    kt_buf_free(&bytes);
+    return status == KT_OK && size && !*whole ? no_backup(backup->name, err) : status;
+}
+
+/* The name comes from the server. */
+static enum kt_status open_again(struct kt_backup *backup, off_t *size, struct kt_error *err)
+{
+    struct stat st;
+    backup->fd = open(backup->name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (backup->fd < 0 && errno == ELOOP)
+        return no_backup(backup->name, err);
+    if (backup->fd < 0)
+        return kt_fail(err, errno == ENOENT ? KT_E_USAGE : KT_E_IO, "the backup %s: %s", backup->name,
+                       strerror(errno));
+    if (fstat(backup->fd, &st) != 0)
+        return io_error(backup->name, err);
+    if (!S_ISREG(st.st_mode))
+        return no_backup(backup->name, err);
+    enum kt_status status = lock(backup, err);
+    if (status == KT_OK && fstat(backup->fd, &st) != 0)
+        status = io_error(backup->name, err);
+    *size = st.st_size;
+    return status;
 }
 
 enum kt_status kt_backup_append(struct kt_backup *backup, const char *name, struct kt_error *err)
 {
-    struct stat st;
+    off_t size = 0, whole = 0;
     *backup = (struct kt_backup){.fd = -1, .name = strdup(name)};
     if (!backup->name)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
-    backup->fd = open(name, O_RDWR | O_APPEND | O_CLOEXEC);
-    if (backup->fd < 0)
-        return kt_fail(err, errno == ENOENT ? KT_E_USAGE : KT_E_IO, "the backup %s: %s", name,
-                       strerror(errno));
-    enum kt_status status = lock(backup, err);
-    if (status != KT_OK)
-        return status;
-    if (fstat(backup->fd, &st) != 0 || !S_ISREG(st.st_mode))
-        return io_error(name, err);
-    off_t whole = whole_nbytes(backup->fd, st.st_size);
-    if (whole != st.st_size && (ftruncate(backup->fd, whole) != 0 || fsync(backup->fd) != 0))
-        return io_error(name, err);
-    return KT_OK;
+    enum kt_status status = open_again(backup, &size, err);
+    if (status == KT_OK)
+        status = whole_nbytes(backup, size, &whole, err);
+    if (status == KT_OK && whole != size && (ftruncate(backup->fd, whole) != 0 || fsync(backup->fd) != 0))
+        status = io_error(backup->name, err);
+    return status;
 }
 
 void kt_backup_close(struct kt_backup *backup)

@@ -22,8 +22,8 @@ struct kt_backup {
  * KT_E_BUSY (another process has it), KT_E_IO, KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_backup_create(struct kt_backup *backup, const char *name, struct kt_error *err);
 
-/* Goes on with one of an earlier run; what a crash cut off at its end is dropped. KT_E_USAGE: it is not
- * there. */
+/* Goes on with one of an earlier run; what a crash cut off behind its whole entries is dropped. KT_E_USAGE:
+ * it is not there. KT_E_FORMAT: a link, or no backup, which stays as it is. */
 KT_MUST_USE enum kt_status kt_backup_append(struct kt_backup *backup, const char *name, struct kt_error *err);
 void kt_backup_close(struct kt_backup *backup);
 

@@ -119,22 +119,34 @@ static enum kt_status begin_backup(struct kt_live *live, struct kt_live_ns *ns, 
     return ns->state.backup ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
 }
 
+static void warn_of_second_backup(struct kt_live *live, const char *first, bool there)
+{
+    if (there)
+        kt_job_warn(
+            live->job,
+            "%s, which should be the backup of the earlier run, is none and stays as it is: what this "
+            "run changes goes to %s; keep the earlier one if it is elsewhere",
+            first, live->backup.name);
+    else
+        kt_job_warn(
+            live->job,
+            "the backup %s of the earlier run is not here: what this run changes goes to %s; keep both",
+            first, live->backup.name);
+}
+
 /* On another machine, or when it was moved, a second file begins. */
 static enum kt_status resume_backup(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
 {
     if (live->backup.name || live->job->command != &kt_command_rewrap)
         return KT_OK;
-    enum kt_status status =
+    enum kt_status found =
         ns->state.backup ? kt_backup_append(&live->backup, ns->state.backup, err) : KT_E_USAGE;
-    if (status != KT_E_USAGE)
-        return status;
+    if (found != KT_E_USAGE && found != KT_E_FORMAT)
+        return found;
     kt_backup_close(&live->backup);
-    status = kt_backup_create(&live->backup, live->job->options.backup, err);
+    enum kt_status status = kt_backup_create(&live->backup, live->job->options.backup, err);
     if (status == KT_OK && ns->state.backup)
-        kt_job_warn(
-            live->job,
-            "the backup %s of the earlier run is not here: what this run changes goes to %s; keep both",
-            ns->state.backup, live->backup.name);
+        warn_of_second_backup(live, ns->state.backup, found == KT_E_FORMAT);
     return status;
 }
 

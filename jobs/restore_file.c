@@ -77,20 +77,29 @@ static enum kt_status take_ns(struct kt_restore_file *r, const bson_t *doc, uint
     return KT_OK;
 }
 
+enum kt_status kt_restore_entry_read(struct kt_span doc, struct kt_restore_entry *entry, struct kt_error *why)
+{
+    bson_t whole, made;
+    struct kt_span old, made_span;
+    if (!bson_init_static(&whole, doc.data, doc.nbytes) || !view_of(&whole, "old", &old) ||
+        !view_of(&whole, "new", &made_span) || !bson_init_static(&made, made_span.data, made_span.nbytes) ||
+        !view_of(&made, "keyMaterial", &entry->material) || !view_of(&made, "masterKey", &entry->master_key))
+        return kt_fail(why, KT_E_FORMAT, "lacks old or new");
+    enum kt_status status = kt_key_doc_parse(old, &entry->old, why);
+    entry->id = status == KT_OK ? entry->old.id : NULL;
+    return status;
+}
+
 static enum kt_status take_entry(struct kt_restore_file *r, const uint8_t *data, uint32_t nbytes, uint64_t at,
                                  struct kt_error *err)
 {
-    bson_t doc, made;
-    struct kt_span old, made_span;
+    bson_t doc;
     struct kt_restore_entry entry;
     struct kt_error why;
-    if (!bson_init_static(&doc, data, nbytes) || !view_of(&doc, "old", &old) ||
-        !view_of(&doc, "new", &made_span) || !bson_init_static(&made, made_span.data, made_span.nbytes) ||
-        !view_of(&made, "keyMaterial", &entry.material) || !view_of(&made, "masterKey", &entry.master_key))
-        return broken(r, at, "lacks old or new", err);
-    if (kt_key_doc_parse(old, &entry.old, &why) != KT_OK)
+    if (kt_restore_entry_read(kt_span_of(data, nbytes), &entry, &why) != KT_OK)
         return broken(r, at, why.message, err);
-    entry.id = entry.old.id;
+    if (!bson_init_static(&doc, data, nbytes))
+        return broken(r, at, "is no BSON", err);
     enum kt_status status = take_ns(r, &doc, at, err);
     if (status != KT_OK)
         return status;

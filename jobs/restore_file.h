@@ -14,6 +14,10 @@ struct kt_restore_entry {
     struct kt_span material, master_key; /* what replaced it */
 };
 
+/* One entry. KT_OK; else why->message says what it lacks. */
+KT_MUST_USE enum kt_status kt_restore_entry_read(struct kt_span doc, struct kt_restore_entry *entry,
+                                                 struct kt_error *why);
+
 struct kt_restore_file {
     const char *name;
     struct kt_buf bytes;

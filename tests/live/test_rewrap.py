@@ -147,6 +147,49 @@ class Rewrap(VaultCase):
         self.assert_closed()
 
 
+    def stop_midway(self):
+        """The server takes the first batches alone. The backup."""
+        self.fill(2000)
+        self.client.admin.command({"configureFailPoint": "failCommand", "mode": {"skip": 2}, "data": {
+            "appName": "keyturn", "failCommands": ["update"], "errorCode": 13,
+            "namespace": f"{self.database.name}.__keyVault"}})
+        try:
+            self.run_job("rewrap", "--provider", "local:new", exit=4)
+        finally:
+            self.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        self.assertEqual({"local:new", "local:old"}, self.providers())
+        return self.backup()
+
+    def assert_goes_on(self):
+        done = self.run_job("rewrap", "--provider", "local:new")
+        self.assertTrue(done.report["resumed"])
+        self.assertEqual({"local:new"}, self.providers())
+        self.assertEqual(self.expected(), self.deks())
+        self.assert_closed()
+        return done
+
+    def test_a_torn_tail_of_the_backup_is_cut(self):
+        backup = self.stop_midway()
+        raw = backup.read_bytes()
+        backup.write_bytes(raw + raw[:100])
+        self.assert_goes_on()
+        now = backup.read_bytes()
+        self.assertEqual(raw, now[:len(raw)])
+        self.assertEqual(2000, len({bytes(e["_id"]) for e in bson.decode_all(now)}))
+
+    def test_a_file_that_is_no_backup_is_left_as_it_is(self):
+        """Whoever can write the state names any file that keyturn may write."""
+        backup = self.stop_midway()
+        earlier, notes = backup.read_bytes(), self.path("notes.txt")
+        notes.write_text("Not to be lost.\n")
+        self.path("link.bson").symlink_to(backup)
+        for name in ("link.bson", "notes.txt"):
+            self.state["checkpoints"].update_one({"_id.is": "job"}, {"$set": {"backup": str(self.path(name))}})
+            self.refused(*self.args("rewrap", "--provider", "local:new", "--backup", name), says="--backup")
+        self.assertIn("is none and stays as it is", " ".join(self.assert_goes_on().text.split()))
+        self.assertEqual(("Not to be lost.\n", earlier), (notes.read_text(), backup.read_bytes()))
+
+
 class AllOrNothing(VaultCase):
     def whole(self, *more, **options):
         return self.run_job("rewrap", "--provider", "local:new", "--all-or-nothing", *more, **options)
