@@ -11,6 +11,7 @@
  *   live_projection.c  which of their fields are read
  *   live_sample.c      tries some documents before the start; live_plan.c: what that says of all
  *   live_state.c       lease, ranges, what is left for the next run; live_end.c: closes it
+ *   live_join.c        joins the job that a namespace has, or begins one
  *   live_keep.c        renews the leases
  *   live_gate.c        stop, pause, pace: between transactions
  *   live_layout.c      the update commands of a batch; live_q.c: what names a document in them
@@ -38,6 +39,7 @@ struct kt_live_ns {
     bool by_query;      /* these are what --query finds, counted */
 
     struct kt_state_job state;
+    bool joined;                   /* state is what stands on the cluster */
     struct kt_state_range *ranges; /* this partition's */
     size_t ranges_count, next;     /* next: the first that no lane has taken */
     struct kt_lease_name lease;

@@ -185,7 +185,7 @@ static enum kt_status is_empty(struct kt_live *live, const char *name, bool *emp
     return status;
 }
 
-enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+enum kt_status kt_live_check_copy(struct kt_live *live, const struct kt_live_ns *ns, struct kt_error *err)
 {
     char name[400];
     bool same, empty = false;
@@ -202,6 +202,12 @@ enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns, s
     if (status == KT_OK && !empty)
         return kt_fail(err, KT_E_EXISTS, "--to: %s on %s holds documents; empty it or name another database",
                        name, kt_mongo_name(live->target));
+    return status;
+}
+
+enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    enum kt_status status = kt_live_check_copy(live, ns, err);
     if (status == KT_OK)
         kt_job_warn(live->job, "%s: indexes and options other than the collation are not copied",
                     ns->ns->name);

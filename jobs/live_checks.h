@@ -17,9 +17,12 @@ KT_MUST_USE enum kt_status kt_live_check(struct kt_live *live, struct kt_live_ns
  * warns. */
 KT_MUST_USE enum kt_status kt_live_check_rights(struct kt_live *live, struct kt_error *err);
 
-/* Where documents are written elsewhere and nothing was begun yet: the collection is not the one that is
- * read, is empty or is created with the same collation. KT_OK, KT_E_EXISTS, KT_E_USAGE, or as kt_mongo_fail
- * says. */
+/* Where documents are written elsewhere and nothing was begun yet: the collection is not the one that is read
+ * (KT_E_USAGE), and is empty or not there (KT_E_EXISTS). KT_OK, these, or as kt_mongo_fail says. */
+KT_MUST_USE enum kt_status kt_live_check_copy(struct kt_live *live, const struct kt_live_ns *ns,
+                                              struct kt_error *err);
+
+/* The same; then it is created with the same collation, unless it is there. */
 KT_MUST_USE enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns,
                                               struct kt_error *err);
 

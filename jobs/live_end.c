@@ -6,6 +6,7 @@
 
 #include "io/mongo/guard.h"
 #include "jobs/lane.h"
+#include "jobs/live_join.h"
 
 int kt_live_guard_fd(const struct kt_live *live)
 {
@@ -44,26 +45,42 @@ static enum kt_status list_failures(struct kt_live *live, struct kt_error *err)
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
         struct kt_live_ns *ns = &live->namespaces[i];
         void *context[] = {ns, live->job};
-        if (ns->leased && ns->ranges)
+        if (ns->leased && ns->joined && ns->ranges)
             status = kt_state_failures_each(live->target, &ns->state, (uint32_t)live->part,
                                             (uint32_t)live->parts, put_lines, context, err);
     }
     return status;
 }
 
-/* Our lists are on disk before the server forgets them; as long as another partition has not listed its own,
- * the job stays open. */
+/* Our lists are on disk before the server forgets them. */
+static enum kt_status drop_failures(struct kt_live *live, struct kt_error *err)
+{
+    enum kt_status status = kt_failures_sync(&live->job->failures, err);
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
+        if (live->namespaces[i].joined)
+            status = kt_state_failures_drop(live->target, &live->namespaces[i].state, (uint32_t)live->part,
+                                            (uint32_t)live->parts, err);
+    }
+    return status;
+}
+
+/* As long as another partition has not listed its own failures, the job stays open; who ends last closes it.
+ * So jobs of others are looked for after our lines are gone: whoever began one later sees that nothing of
+ * ours is left. A namespace without a job waits for part 0, which has ranges everywhere, or was closed. */
 static enum kt_status close_if_done(struct kt_live *live, struct kt_error *err)
 {
     uint64_t left = 0;
-    enum kt_status status = kt_failures_sync(&live->job->failures, err);
+    enum kt_status status = drop_failures(live, err);
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
-        status = kt_state_failures_drop(live->target, &live->namespaces[i].state, (uint32_t)live->part,
-                                        (uint32_t)live->parts, err);
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
-        status = kt_state_left(live->target, &live->namespaces[i].state, &left, err);
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++)
-        status = kt_state_drop(live->target, &live->namespaces[i].state, err);
+        status = kt_live_join_late(live, &live->namespaces[i], err);
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++) {
+        if (live->namespaces[i].joined)
+            status = kt_state_left(live->target, &live->namespaces[i].state, &left, err);
+    }
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK && left == 0; i++) {
+        if (live->namespaces[i].joined)
+            status = kt_state_drop(live->target, &live->namespaces[i].state, err);
+    }
     return status;
 }
 
@@ -72,7 +89,7 @@ static enum kt_status drop_all(struct kt_live *live, struct kt_error *err)
 {
     enum kt_status status = KT_OK;
     for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++) {
-        if (live->namespaces[i].ranges)
+        if (live->namespaces[i].joined)
             status = kt_state_drop(live->target, &live->namespaces[i].state, err);
     }
     return status;

@@ -1,44 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a live job keeps on the cluster: who works, how the _ids are cut, how far each range came. live_end.c
- * closes it. */
+/* What a live job keeps on the cluster: who works, how far each range came. live_join.c: which job that is;
+ * live_end.c closes it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "io/mongo/guard.h"
 #include "jobs/lane.h"
-#include "jobs/live_checks.h"
+#include "jobs/live_join.h"
 #include "jobs/resume.h"
-
-/* Ranges per lane and per partition: enough that lanes end at about the same time. */
-#define RANGES_A_LANE 8
-#define RANGES_A_PART 32
-#define RANGE_DOCS_MIN 2000
-
-static size_t wanted_ranges(const struct kt_live *live, const struct kt_live_ns *ns)
-{
-    size_t wanted = (size_t)live->lanes_count * RANGES_A_LANE, fit = ns->facts.documents / RANGE_DOCS_MIN;
-    if (live->parts > 1)
-        wanted = (size_t)live->parts * RANGES_A_PART;
-    if (wanted > fit)
-        wanted = fit;
-    if (live->job->options.all_or_nothing)
-        wanted = 1;
-    return wanted < (size_t)live->parts ? (size_t)live->parts : wanted;
-}
-
-static enum kt_status cut(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
-{
-    size_t parts = wanted_ranges(live, ns), count = 0;
-    ns->state.bounds = calloc(parts, sizeof *ns->state.bounds);
-    if (!ns->state.bounds)
-        return kt_fail(err, KT_E_NOMEM, "memory ran out");
-    enum kt_status status = ns->facts.kind == KT_COLL_MISSING ? KT_OK
-                                                              : kt_coll_cut(live->mongo, ns->ns->name, parts,
-                                                                            ns->state.bounds, &count, err);
-    ns->state.ranges_count = count + 1;
-    return status;
-}
 
 static enum kt_status alloc_ranges(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
 {
@@ -57,7 +27,7 @@ static enum kt_status alloc_ranges(struct kt_live *live, struct kt_live_ns *ns, 
 static enum kt_status begin_reading(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
 {
     ns->state = (struct kt_state_job){.ns = ns->ns->name, .partitions = live->parts};
-    enum kt_status status = cut(live, ns, err);
+    enum kt_status status = kt_live_cut(live, ns, err);
     return status == KT_OK ? alloc_ranges(live, ns, err) : status;
 }
 
@@ -86,108 +56,6 @@ static enum kt_status take_lease(struct kt_live *live, struct kt_live_ns *ns, co
     ns->leased = status == KT_OK;
     pthread_mutex_unlock(&live->lock);
     return status;
-}
-
-static enum kt_status refuse_other(const struct kt_live *live, const struct kt_live_ns *ns,
-                                   const struct kt_state_job *there, struct kt_error *err)
-{
-    if (there->partitions != live->parts)
-        return kt_fail(
-            err, KT_E_OTHER_JOB,
-            "%s: its unfinished %s is cut into %d partitions, not %d; say --partition i/%d, or drop it with "
-            "--forget",
-            ns->ns->name, there->command, there->partitions, live->parts, there->partitions);
-    if (strcmp(there->job, ns->state.job) != 0)
-        return kt_fail(
-            err, KT_E_OTHER_JOB,
-            "%s: an unfinished %s%s is on it; repeat that command to finish it, or drop its state with "
-            "--forget",
-            ns->ns->name, there->command,
-            strcmp(there->command, ns->state.command) == 0 ? " with other options" : "");
-    return KT_OK;
-}
-
-/* Its name is part of the job: who goes on with it appends to the same file. */
-static enum kt_status begin_backup(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
-{
-    enum kt_status status = KT_OK;
-    if (!live->backup.name)
-        status = kt_backup_create(&live->backup, live->job->options.backup, err);
-    if (status != KT_OK)
-        return status;
-    ns->state.backup = strdup(live->backup.name);
-    return ns->state.backup ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
-}
-
-static void warn_of_second_backup(struct kt_live *live, const char *first, bool there)
-{
-    if (there)
-        kt_job_warn(
-            live->job,
-            "%s, which should be the backup of the earlier run, is none and stays as it is: what this "
-            "run changes goes to %s; keep the earlier one if it is elsewhere",
-            first, live->backup.name);
-    else
-        kt_job_warn(
-            live->job,
-            "the backup %s of the earlier run is not here: what this run changes goes to %s; keep both",
-            first, live->backup.name);
-}
-
-/* On another machine, or when it was moved, a second file begins. */
-static enum kt_status resume_backup(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
-{
-    if (live->backup.name || live->job->command != &kt_command_rewrap)
-        return KT_OK;
-    enum kt_status found =
-        ns->state.backup ? kt_backup_append(&live->backup, ns->state.backup, err) : KT_E_USAGE;
-    if (found != KT_E_USAGE && found != KT_E_FORMAT)
-        return found;
-    kt_backup_close(&live->backup);
-    enum kt_status status = kt_backup_create(&live->backup, live->job->options.backup, err);
-    if (status == KT_OK && ns->state.backup)
-        warn_of_second_backup(live, ns->state.backup, found == KT_E_FORMAT);
-    return status;
-}
-
-/* The namespace's job: one that is there and is ours, or a new one. */
-static enum kt_status join_job(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
-{
-    bool found, ours = false;
-    for (int round = 0; round < 3 && !ours; round++) {
-        struct kt_state_job there = {.state_db = live->state_db, .ns = ns->ns->name};
-        enum kt_status status = kt_state_job_read(live->target, &there, &found, err);
-        if (found && live->job->options.forget && round == 0) {
-            kt_state_job_free(&there);
-            status = kt_state_forget(live->target, live->state_db, ns->ns->name, err);
-            found = false;
-        }
-        if (status == KT_OK && found)
-            status = refuse_other(live, ns, &there, err);
-        if (status != KT_OK || found) {
-            if (status == KT_OK) {
-                kt_state_job_free(&ns->state);
-                ns->state.bounds = there.bounds;
-                ns->state.ranges_count = there.ranges_count;
-                memcpy(ns->state.id, there.id, sizeof there.id);
-                ns->state.backup = there.backup;
-            } else
-                kt_state_job_free(&there);
-            return status;
-        }
-        kt_state_job_free(&ns->state);
-        memcpy(ns->state.id, live->owner.id, sizeof ns->state.id);
-        status = live->copies ? kt_live_begin_copy(live, ns, err) : KT_OK;
-        if (status == KT_OK)
-            status = cut(live, ns, err);
-        if (status == KT_OK && live->job->command == &kt_command_rewrap)
-            status = begin_backup(live, ns, err);
-        if (status == KT_OK)
-            status = kt_state_job_insert(live->target, &ns->state, &ours, err);
-        if (status != KT_OK)
-            return status;
-    }
-    return KT_OK;
 }
 
 /* Another part may have closed the job since it was read: its ranges would be done anew, and for nobody. */
@@ -246,8 +114,9 @@ static enum kt_status name_job(struct kt_live *live, struct kt_live_ns *ns, stru
     return ok ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
 }
 
-static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns, const uint8_t *sessions,
-                                    struct kt_error *err)
+/* Everything that can be refused, before anything is written for any namespace but its lease. */
+static enum kt_status may_begin(struct kt_live *live, struct kt_live_ns *ns, const uint8_t *sessions,
+                                struct kt_error *err)
 {
     ns->state =
         (struct kt_state_job){.state_db = live->state_db, .ns = ns->ns->name, .partitions = live->parts};
@@ -255,18 +124,30 @@ static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns,
     enum kt_status status = name_job(live, ns, err);
     if (status == KT_OK)
         status = take_lease(live, ns, sessions, err);
-    if (status == KT_OK)
-        status = join_job(live, ns, err);
-    if (status == KT_OK)
-        status = resume_backup(live, ns, err);
+    return status == KT_OK ? kt_live_may_join(live, ns, err) : status;
+}
+
+static enum kt_status begin_writing(struct kt_live *live, struct kt_live_ns *ns, struct kt_error *err)
+{
+    enum kt_status status = kt_live_join(live, ns, err);
     if (status == KT_OK)
         status = alloc_ranges(live, ns, err);
     if (status == KT_OK && ns->ranges_count)
         status = kt_state_ranges_take(live->target, &ns->state, live->owner.id, (uint32_t)live->part,
                                       (uint32_t)live->parts, ns->ranges, err);
-    if (status == KT_OK)
+    if (status == KT_OK && ns->ranges_count)
         status = still_there(live, ns, err);
     return status == KT_OK ? load_counts(live, ns, err) : status;
+}
+
+static enum kt_status begin_all(struct kt_live *live, const uint8_t *sessions, struct kt_error *err)
+{
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
+        status = may_begin(live, &live->namespaces[i], sessions, err);
+    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
+        status = begin_writing(live, &live->namespaces[i], err);
+    return status;
 }
 
 enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err)
@@ -287,8 +168,8 @@ enum kt_status kt_live_begin_state(struct kt_live *live, struct kt_error *err)
         status = kt_state_create(live->target, live->state_db, err);
     if (status == KT_OK)
         status = kt_live_keep(live, err);
-    for (size_t i = 0; i < live->namespaces_count && status == KT_OK; i++)
-        status = begin_writing(live, &live->namespaces[i], sessions, err);
+    if (status == KT_OK)
+        status = begin_all(live, sessions, err);
     free(sessions);
     return status;
 }

@@ -2,6 +2,7 @@
 """How jobs end, and what they hold while they wait: leases, lists of failures, transactions, refusals that no
 document is to blame for."""
 import datetime
+import itertools
 import json
 import signal
 import time
@@ -9,6 +10,7 @@ import uuid
 
 import bson
 from bson.binary import Binary
+from bson.raw_bson import RawBSONDocument
 
 from live import LiveCase, count, plain_docs
 from test_rewrap import VaultCase
@@ -91,6 +93,84 @@ class Lists(LiveCase):
         self.run_job("encrypt", exit=1)
         lines = self.path(f"{self.ns}-failed.ndjson").read_text().splitlines()
         self.assertEqual(names, [json.loads(line)["_id"] for line in lines])
+        self.assert_closed()
+
+
+class Small(LiveCase):
+    """Fewer ranges than partitions: most parts have nothing to do."""
+
+    def run_parts(self, parts, *more):
+        for i in parts:
+            done = self.run_job("encrypt", "--partition", f"{i}/3", *more)
+            self.assertEqual(5 if i == 0 else 0, done.ns["documents"])
+
+    def test_no_part_leaves_a_job_behind(self):
+        plain = plain_docs(5)
+        for parts in itertools.permutations(range(3)):
+            self.docs.delete_many({})
+            self.insert(plain)
+            self.run_parts(parts)
+            self.assertEqual(plain, [self.opened(d) for d in self.read()])
+            self.assert_closed()
+
+    def test_copies_too(self):
+        self.insert(plain_docs(5))
+        base, _, query = self.uri.partition("?")
+        for parts in ((0, 1, 2), (2, 0, 1)):
+            other = self.client[f"{self.database.name}_{parts[0]}"]
+            self.addCleanup(self.client.drop_database, other.name)
+            self.run_parts(parts, "--to", f"{base}{other.name}?{query}")
+            self.assertEqual(5, other["docs"].count_documents({}))
+            self.assert_closed()
+
+    def test_at_once_and_beside_a_larger_one(self):
+        """A part that has ranges in the larger one alone closes both when it is last."""
+        large = f"{self.database.name}.large"
+        self.write_config(schemaMap={self.ns: self.schema(), large: self.schema()})
+        self.insert(plain_docs(5))
+        self.raw_collection(self.database["large"]).insert_many([RawBSONDocument(d) for d in plain_docs(3000)])
+        last = self.start("encrypt", "--partition", "2/3", "--max-docs-per-second", 400)
+        self.until("it began", lambda: self.database["large"].find_one({"b": {"$type": "binData"}}), process=last)
+        workers = [last] + [self.start("encrypt", "--partition", f"{i}/3") for i in (0, 1)]
+        self.assertEqual([0, 0, 0], [w.wait(120) for w in workers], self.err_text())
+        self.assert_closed()
+
+
+class SecondRefused(LiveCase):
+    """Of two namespaces the second cannot be done: nothing stays of the first."""
+
+    def setUp(self):
+        super().setUp()
+        self.second = f"{self.database.name}.zzz"
+        self.write_config(schemaMap={self.ns: self.schema(), self.second: self.schema()})
+        self.insert(plain_docs(5))
+        self.database["zzz"].insert_one({"_id": 1, "b": 1})
+
+    def test_another_job_is_on_it(self):
+        job = {"_id": {"ns": self.second, "is": "job"}, "keyturn": 99}
+        self.state["checkpoints"].insert_one(job)
+        self.refused(*self.args("encrypt"), says="another version of keyturn")
+        self.assertEqual([job], self.state_docs())
+        self.assertEqual(plain_docs(5), self.read())
+        self.run_job("encrypt", "--ns-include", self.ns)
+        self.run_job("encrypt", "--forget")
+        self.assert_closed()
+
+    def test_what_would_be_forgotten_stays_when_the_second_is_refused(self):
+        base, _, query = self.uri.partition("?")
+        other = self.client[f"{self.database.name}_to"]
+        self.addCleanup(self.client.drop_database, other.name)
+        other["zzz"].insert_one({"_id": "there"})
+        to = ("--to", f"{base}{other.name}?{query}")
+        self.refused(*self.args("encrypt", *to), says="holds documents")
+        self.assertEqual(["zzz"], other.list_collection_names())
+        self.assertEqual([], self.state_docs())
+        job = {"_id": {"ns": self.ns, "is": "job"}, "keyturn": 99}
+        self.state["checkpoints"].insert_one(job)
+        self.refused(*self.args("encrypt", "--forget", *to), says="holds documents")
+        self.assertEqual([job], self.state_docs())
+        other["zzz"].delete_many({})
+        self.run_job("encrypt", "--forget", *to)
         self.assert_closed()
 
 
