@@ -209,6 +209,9 @@ static void settle(mongoc_uri_t *uri, unsigned clients)
     mongoc_read_concern_t *concern = mongoc_read_concern_new();
     mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_APPNAME, "keyturn");
     mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
+    /* Whoever borrows a client waits for it: a pool that gives up hands out NULL, which the driver aborts on.
+     */
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 0);
     mongoc_uri_set_read_prefs_t(uri, primary);
     mongoc_uri_set_read_concern(uri, concern);
     if (mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, PATIENCE_MS) > SELECTION_MS)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include "tests/io/mongo/mongo_support.h"
 
@@ -84,6 +86,39 @@ Test(client, says_that_no_server_answers)
         kt_mongo_open(&mongo, "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", "--from", 2, NULL, &err),
         KT_E_NET);
     cr_assert_not_null(strstr(err.message, "127.0.0.1:1"), "%s", err.message);
+}
+
+static void *ping(void *context)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    struct kt_error err;
+    BSON_APPEND_INT32(&command, "ping", 1);
+    enum kt_status status = kt_mongo_read(context, "admin", &command, NULL, &reply, &err);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    return status == KT_OK ? context : NULL;
+}
+
+Test(client, waits_for_a_client_whatever_the_connection_string_says)
+{
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+    struct kt_mongo *mongo;
+    struct kt_error err;
+    char uri[300];
+    snprintf(uri, sizeof uri, "%s&%s", kt_test_uri(), "waitQueueTimeoutMS=1");
+    cr_assert_eq(kt_mongo_open(&mongo, uri, "--from", 1, NULL, &err), KT_OK, "%s", err.message);
+    mongoc_client_t *only = kt_mongo_borrow(mongo);
+    for (int i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, ping, mongo), 0);
+    usleep(50000);
+    kt_mongo_give_back(mongo, only);
+    for (int i = 0; i < THREADS; i++) {
+        void *done;
+        pthread_join(threads[i], &done);
+        cr_assert_eq(done, mongo);
+    }
+    kt_mongo_close(mongo);
 }
 
 Test(client, reads_what_the_server_is)
