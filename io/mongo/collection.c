@@ -276,6 +276,9 @@ enum kt_status kt_coll_cut(struct kt_mongo *mongo, const char *ns, size_t parts,
     BSON_APPEND_BOOL(&opts, "allowDiskUse", true);
     enum kt_status status = kt_mongo_aggregate(mongo, ns, &pipeline, &opts, take_bound, &cutting, err);
     *count = cutting.count;
+    /* The last that was looked at may have been none. */
+    if (cutting.count < cutting.room)
+        kt_id_free(&bounds[cutting.count]);
     bson_destroy(&pipeline);
     bson_destroy(&opts);
     return status;

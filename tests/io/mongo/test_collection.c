@@ -87,6 +87,22 @@ Test(collection, bounds_ascend_and_cut_into_parts)
     kt_test_close(&server);
 }
 
+/* A sample of so few documents holds them all, and the only bound would be the last of them. */
+Test(collection, keeps_nothing_of_a_bound_that_is_none)
+{
+    struct kt_test_server server;
+    struct kt_id bound = {0};
+    size_t count;
+    kt_test_open(&server);
+    kt_test_run(&server,
+                "{\"insert\": \"docs\", \"documents\": [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, "
+                "{}, {}, {\"_id\": {\"$maxKey\": 1}}]}");
+    cr_assert_eq(kt_coll_cut(server.mongo, server.ns, 2, &bound, &count, &server.err), KT_OK);
+    cr_assert_eq(count, 0);
+    cr_assert_null(bound.doc.data);
+    kt_test_close(&server);
+}
+
 static enum kt_status see(void *context, const char *ns, struct kt_error *err)
 {
     (void)err;
