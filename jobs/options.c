@@ -86,6 +86,19 @@ static enum kt_status check_live(const struct kt_job_options *o, struct kt_error
     return o->kind == KT_JOB_REWRAP && o->backup ? check_folder_of(o->backup, "--backup", err) : KT_OK;
 }
 
+/* One transaction is not cut into parts. */
+static enum kt_status check_shape(const struct kt_job *job, struct kt_error *err)
+{
+    const struct kt_job_options *o = &job->options;
+    bool in_parts = job->command == &kt_command_encrypt || job->command == &kt_command_decrypt;
+    if (o->partitions > 1 && !in_parts)
+        return kt_fail(err, KT_E_USAGE, "--partition is for encrypt and decrypt; %s is not done in parts",
+                       job->command->name);
+    if (o->all_or_nothing && job->command != &kt_command_rewrap)
+        return kt_fail(err, KT_E_USAGE, "--all-or-nothing is for rewrap");
+    return KT_OK;
+}
+
 enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err)
 {
     struct kt_job_options *o = &job->options;
@@ -110,6 +123,9 @@ enum kt_status kt_job_check_options(struct kt_job *job, struct kt_error *err)
         return kt_fail(err, KT_E_USAGE, "--query is for encrypt, decrypt and verify on a server; %s",
                        rewrap ? "key documents are chosen with --filter"
                               : "on files --ns-include and --only choose");
+    status = check_shape(job, err);
+    if (status != KT_OK)
+        return status;
     if (o->key_vault && strcmp(o->key_vault, "-") == 0)
         return kt_fail(err, KT_E_USAGE,
                        "--key-vault is read more than once and cannot be stdin; give a file");

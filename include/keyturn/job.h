@@ -62,7 +62,7 @@ struct kt_job_options {
     const char
         *backup; /* rewrap: a file that is new, or empty; NULL: rewrap-<UTC>.bson in the working folder */
     const char *checkpoint;    /* database of the job's state on the cluster that is written; NULL: keyturn */
-    int partition, partitions; /* this worker, from 0, and how many there are; partitions 0: one */
+    int partition, partitions; /* encrypt, decrypt: this worker, from 0, and how many; partitions 0: one */
     double max_docs_per_second; /* 0: as many as the server takes */
     const char *const *accept;  /* paths whose indexes may break; NULL-terminated, or NULL */
     int guard_fd;               /* writing end of the pipe to kt_guard_main's process; 0: there is none */
