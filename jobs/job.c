@@ -11,6 +11,7 @@
 #include "jobs/only.h"
 #include "jobs/oplog.h"
 #include "jobs/resume.h"
+#include "jobs/rewrap.h"
 #include "jobs/setup.h"
 #include "keys/strategy_kms.h"
 
@@ -105,9 +106,11 @@ static enum kt_status written(void *context, struct kt_job_batch *batch, struct 
     return kt_job_count_batch(job, batch, err);
 }
 
+/* What a doomed job puts out are copies, which a later run, doomed no more, must not take for its own. */
 static enum kt_status checkpoint(void *context, const bson_t *position, struct kt_error *err)
 {
-    return kt_job_checkpoint(context, position, err);
+    struct kt_job *job = context;
+    return job->doomed ? KT_OK : kt_job_checkpoint(job, position, err);
 }
 
 void kt_job_warn(struct kt_job *job, const char *fmt, ...)
@@ -249,6 +252,8 @@ enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
 {
     job->started_ns = kt_clock_ns() - job->opened_ns;
     enum kt_status status = job->live ? kt_live_run(job, err) : kt_team_run(&job->team, err);
+    if (status == KT_OK && job->sink)
+        status = kt_rewrap_check_doom(job, err);
     if (status == KT_OK)
         status = kt_failures_finish(&job->failures, err);
     if (status == KT_OK) {

@@ -88,7 +88,10 @@ struct kt_job {
 
     struct kt_cmks key_cmks; /* of the keys that the table has handed to their providers; its lock */
     struct kt_kms_draft kms_draft;
-    void *state;          /* the command's own */
+    void *state; /* the command's own */
+    /* All or nothing, and a CMK that cannot be used: keys are counted, the KMS is not asked, nothing is
+     * written. */
+    bool doomed;
     struct kt_live *live; /* on a server: lanes instead of the team (jobs/live.h); else NULL */
     /* How a batch that is planned is laid out; NULL: as documents (jobs/fields.c). */
     enum kt_status (*lay_out)(struct kt_job *job, struct kt_job_batch *batch);

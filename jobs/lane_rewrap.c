@@ -197,7 +197,8 @@ void kt_lane_count_keys(struct kt_live_lane *lane)
     size_t count;
     const struct kt_rewrap_key *keys = keys_of(lane, &count);
     for (size_t i = 0; i < count; i++)
-        lane->batch.counts.keys.rewrapped += keys[i].status == KT_OK;
+        lane->batch.counts.keys.rewrapped +=
+            keys[i].status == KT_OK && (keys[i].made.data || lane->live->reads_only);
 }
 
 enum kt_txn_end kt_lane_rewrap(struct kt_live_lane *lane, struct kt_error *err)

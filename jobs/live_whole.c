@@ -59,7 +59,7 @@ enum kt_status kt_live_check_whole(struct kt_live *live, uint64_t keys, struct k
     return kt_fail(
         err, KT_E_USAGE,
         "--all-or-nothing: %llu DEKs do not fit into one transaction's lifetime of %lld s; %llu do: choose "
-        "fewer with --filter, or leave the option out",
+        "fewer with --filter or --only, or leave the option out",
         (unsigned long long)keys, (long long)seconds, (unsigned long long)most);
 }
 
@@ -308,6 +308,8 @@ static enum kt_status make_and_write(struct whole *w, struct kt_error *err)
     /* Its checkpoint moves once, from the beginning to the end. */
     kt_id_free(&lane->range->at);
     lane->range->at = begin;
+    if (status == KT_OK)
+        status = kt_rewrap_check_doom(w->live->job, err);
     if (status != KT_OK || w->live->job->failed)
         return status;
     status = back_up(w, err);

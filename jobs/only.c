@@ -142,13 +142,24 @@ void kt_only_free(struct kt_only *only)
     free(only);
 }
 
-bool kt_only_has(struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc)
+static struct item *find(const struct kt_only *only, const char *ns, const uint8_t *arena,
+                         const struct kt_doc *doc)
 {
     struct item want = {.ns = kt_span_str(ns)};
     want.type = kt_doc_id(arena, doc->at, &want.id);
     if (!want.type || only->count == 0)
-        return false;
-    struct item *item = bsearch(&want, only->items, only->count, sizeof *only->items, compare);
+        return NULL;
+    return bsearch(&want, only->items, only->count, sizeof *only->items, compare);
+}
+
+bool kt_only_lists(const struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc)
+{
+    return find(only, ns, arena, doc) != NULL;
+}
+
+bool kt_only_has(struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc)
+{
+    struct item *item = find(only, ns, arena, doc);
     if (item)
         atomic_store_explicit(&item->found, true, memory_order_relaxed);
     return item != NULL;

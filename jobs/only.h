@@ -15,6 +15,10 @@ void kt_only_free(struct kt_only *only);
 /* Any thread. What was found once counts as found. */
 bool kt_only_has(struct kt_only *only, const char *ns, const uint8_t *arena, const struct kt_doc *doc);
 
+/* The same for who only looks: it does not count as found. */
+bool kt_only_lists(const struct kt_only *only, const char *ns, const uint8_t *arena,
+                   const struct kt_doc *doc);
+
 /* How many documents the list names, and how many of them kt_only_has never met. */
 void kt_only_count(const struct kt_only *only, size_t *listed, size_t *missed);
 

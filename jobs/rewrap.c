@@ -57,7 +57,9 @@ static enum kt_status rewrap_process(struct kt_job *job, struct kt_worker *worke
     enum kt_status status = kt_rewrap_batch_advance(job, worker, batch, parked);
     if (status != KT_OK || *parked)
         return status;
-    if (!job->options.dry_run && !((const struct kt_rewrap *)job->state)->doomed)
+    if (job->doomed)
+        return KT_OK;
+    if (!job->options.dry_run)
         return lay_out(batch);
     batch->counts.keys.rewrapped = batch->counts.keys.matched - batch->counts.keys.failed;
     return KT_OK;

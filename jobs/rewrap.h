@@ -15,7 +15,6 @@ struct kt_rewrap {
     struct kt_cmk **own;   /* then: those CMKs as they are written, one for each of cmks */
     size_t keys_max;       /* keys whose plaintext a batch may hold at a time */
     struct kt_cmk_counts *result;
-    bool doomed; /* all or nothing, and a CMK that cannot be used: keys are counted, the KMS is not asked */
 };
 
 /* Reads the key vault once before the job, counts the keys of each CMK that match, and refuses what cannot be
@@ -44,6 +43,10 @@ uint64_t kt_rewrap_sample_of(uint64_t keys);
 
 /* Counts the requests that the job will make. KT_OK or KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_rewrap_plan(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err);
+
+/* A job that was doomed from the start must not end as one that did everything: KT_E_NET when no key failed
+ * after all. */
+KT_MUST_USE enum kt_status kt_rewrap_check_doom(const struct kt_job *job, struct kt_error *err);
 
 /* Keys that the survey found to match. */
 uint64_t kt_rewrap_matching(const struct kt_rewrap *rewrap);

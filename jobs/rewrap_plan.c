@@ -45,8 +45,17 @@ enum kt_status kt_rewrap_plan(struct kt_job *job, struct kt_rewrap *rewrap, stru
     for (size_t i = 0; i < rewrap->cmks.count; i++) {
         const struct kt_cmk *cmk = rewrap->cmks.v[i];
         plan_cmk(&job->kms_draft, cmk);
-        rewrap->doomed |= job->options.all_or_nothing && kt_cmk_refuses(cmk);
+        job->doomed |= job->options.all_or_nothing && kt_cmk_refuses(cmk);
     }
     kt_kms_draft_estimate(&job->kms_draft, job);
     return KT_OK;
+}
+
+enum kt_status kt_rewrap_check_doom(const struct kt_job *job, struct kt_error *err)
+{
+    if (!job->doomed || job->failed > 0)
+        return KT_OK;
+    return kt_fail(err, KT_E_NET,
+                   "the keys of a CMK that cannot be used are gone since the job began, so nothing was "
+                   "written; the same command begins anew");
 }

@@ -105,10 +105,10 @@ static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, s
     struct kt_error why;
     struct kt_rewrap_key key = {.doc = doc};
     struct kt_span bytes = kt_span_of(batch->in.data + batch->docs[doc].at, batch->docs[doc].nbytes);
-    if (kt_key_doc_parse(bytes, &key.key, &why) != KT_OK)
-        return fail_key(batch, doc, why.message);
     if (job->only && !kt_only_has(job->only, batch->ns->name, batch->in.data, &batch->docs[doc]))
         return KT_OK;
+    if (kt_key_doc_parse(bytes, &key.key, &why) != KT_OK)
+        return fail_key(batch, doc, why.message);
     if (!kt_rewrap_matches(rewrap, &key.key))
         return KT_OK;
     batch->counts.keys.matched++;
@@ -332,7 +332,7 @@ enum kt_status kt_rewrap_batch_advance(struct kt_job *job, struct kt_worker *wor
     if (!own)
         return kt_fail(&batch->error, KT_E_NOMEM, "locked memory ran out");
     enum kt_status status = batch->planned ? KT_OK : plan(job, batch, own);
-    if (job->options.dry_run || ((const struct kt_rewrap *)job->state)->doomed)
+    if (job->options.dry_run || job->doomed)
         return status;
     while (status == KT_OK) {
         status = take_answers(batch, own);

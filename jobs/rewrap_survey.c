@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "jobs/live.h"
+#include "jobs/only.h"
 #include "jobs/rewrap.h"
 
 bool kt_rewrap_matches(const struct kt_rewrap *rewrap, const struct kt_key_doc *key)
@@ -19,14 +20,29 @@ uint64_t kt_rewrap_matching(const struct kt_rewrap *rewrap)
     return keys;
 }
 
-static enum kt_status survey_piece(struct kt_rewrap *rewrap, const uint8_t *docs, size_t nbytes,
+/* Where a survey is. */
+struct survey {
+    struct kt_job *job;
+    const char *ns;
+};
+
+/* Keys that --only leaves out are no matter of the job: neither their providers nor their CMKs are needed. */
+static bool is_listed(const struct survey *survey, const uint8_t *docs, size_t at)
+{
+    const struct kt_only *only = survey->job->only;
+    struct kt_doc where = {.at = (uint32_t)at};
+    return !only || kt_only_lists(only, survey->ns, docs, &where);
+}
+
+static enum kt_status survey_piece(const struct survey *survey, const uint8_t *docs, size_t nbytes,
                                    struct kt_error *err)
 {
+    struct kt_rewrap *rewrap = survey->job->state;
     struct kt_key_doc key;
     for (size_t at = 0; at < nbytes; at += kt_load_le32(docs + at)) {
         /* Documents that are no keys are the job's matter: each of them fails for itself. */
         struct kt_span doc = kt_span_of(docs + at, kt_load_le32(docs + at));
-        if (kt_key_doc_parse(doc, &key, NULL) != KT_OK)
+        if (!is_listed(survey, docs, at) || kt_key_doc_parse(doc, &key, NULL) != KT_OK)
             continue;
         struct kt_cmk *cmk;
         if (kt_rewrap_matches(rewrap, &key) && kt_cmks_count(&rewrap->cmks, &key, &cmk) != KT_OK)
@@ -35,18 +51,22 @@ static enum kt_status survey_piece(struct kt_rewrap *rewrap, const uint8_t *docs
     return KT_OK;
 }
 
-static enum kt_status survey_source(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_source *source,
-                                    struct kt_region *region, struct kt_error *err)
+static enum kt_status survey_source(struct kt_job *job, struct kt_source *source, struct kt_region *region,
+                                    struct kt_error *err)
 {
     struct kt_piece piece = {0};
+    struct survey survey = {.job = job};
     for (;;) {
         enum kt_status status = kt_source_next(source, KT_BATCH_NBYTES, region, &piece, err);
         if (status != KT_OK || piece.kind == KT_PIECE_END)
             return status;
-        const struct kt_entry *entry = kt_source_entry(source, piece.entry);
-        if (piece.kind != KT_PIECE_DOCS || !kt_job_entry_namespace(job, entry))
+        const struct kt_namespace *ns =
+            piece.kind == KT_PIECE_DOCS ? kt_job_entry_namespace(job, kt_source_entry(source, piece.entry))
+                                        : NULL;
+        if (!ns)
             continue;
-        status = survey_piece(rewrap, region->data, piece.nbytes, err);
+        survey.ns = ns->name;
+        status = survey_piece(&survey, region->data, piece.nbytes, err);
         if (status != KT_OK)
             return status;
     }
@@ -75,10 +95,10 @@ static enum kt_status survey_one(void *context, const bson_t *doc, struct kt_err
 
 static enum kt_status survey_server(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
 {
+    struct survey survey = {job, job->options.key_vault_namespace};
     bson_t all = BSON_INITIALIZER;
     const bson_t *query = job->live->query ? job->live->query : &all;
-    enum kt_status status = kt_mongo_each(job->live->mongo, job->options.key_vault_namespace, query, NULL,
-                                          survey_one, rewrap, err);
+    enum kt_status status = kt_mongo_each(job->live->mongo, survey.ns, query, NULL, survey_one, &survey, err);
     bson_destroy(&all);
     return status == KT_OK ? all_providers_known(job, rewrap, err) : status;
 }
@@ -97,7 +117,7 @@ enum kt_status kt_rewrap_survey(struct kt_job *job, struct kt_rewrap *rewrap, st
         kt_source_close(source);
     if (status != KT_OK)
         return status;
-    status = survey_source(job, rewrap, source, &region, err);
+    status = survey_source(job, source, &region, err);
     kt_region_free(&region);
     kt_source_close(source);
     return status == KT_OK ? all_providers_known(job, rewrap, err) : status;

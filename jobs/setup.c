@@ -206,7 +206,11 @@ static enum kt_status open_sink(struct kt_job *job, struct kt_error *err)
         return kt_job_look(job, err);
     enum kt_status status = kt_sink_open(&job->sink, job->options.to, job->source, err);
     job->team.sink = job->sink;
-    return status == KT_OK ? kt_job_resume(job, err) : status;
+    if (status == KT_OK)
+        status = kt_job_resume(job, err);
+    /* A CMK that refuses now may have had its keys done by then. */
+    job->doomed = job->doomed && !job->result.resumed;
+    return status;
 }
 
 static enum kt_status open_source(struct kt_job *job, struct kt_error *err)

@@ -112,6 +112,46 @@ class Rewrap(Case):
                 self.assertEqual(len(wanted), done.report["keys"]["matched"])
         self.refused("rewrap", *self.keys, "--to", "x", "--filter", '{"a": {"$where": "1"}}', says="$where")
 
+    def test_a_list_needs_the_providers_of_its_own_keys_alone(self):
+        stranger = b.document(("provider", b.STRING, b.string("local:none")))
+        self.vault.docs["key 4"] = self.changed(self.vault.docs["key 4"], masterKey=(b.OBJECT, stranger))
+        self.keys = self.vault.write(self.folder)
+        odd = b.document(("_id", b.INT, b.int32(1)), ("x", b.NULL, b""))
+        self.path("keyvault.bson").write_bytes(self.vault.raw() + odd)
+        for more, to in (((), "new.bson"), (("--all-or-nothing",), "whole.bson")):
+            wanted = {"key 2", "key 7", "young"}
+            rewrap = ["rewrap", *self.keys, "--provider", "local:new", "--to", to, *more]
+            self.refused(*rewrap, says="local:none")
+            self.refused(*rewrap, *self.only(wanted | {"key 4"}), says="1 DEKs need it")
+            done = self.keyturn(*rewrap, *self.only(wanted))
+            self.assertEqual((3, 3, 0), tuple(done.report["keys"][k] for k in ("matched", "rewrapped", "failed")))
+            self.assertEqual([], done.report["warnings"])
+            made = b.split(self.path(to).read_bytes())
+            self.assertEqual(odd, made.pop())
+            self.check(dict(zip(self.vault.docs, made, strict=True)), wanted)
+        dry = self.keyturn("rewrap", *self.keys, "--provider", "local:new", "--dry-run", *self.only(wanted))
+        self.assertEqual(
+            [("local:old", 3)], [(c["from"], c["matched"]) for c in dry.report["keys"]["cmks"]]
+        )
+
+    def test_what_a_list_names_and_nobody_has_is_said(self):
+        gone = self.vault.ids["key 3"]
+        only = self.only({"key 2", "key 3"})
+        del self.vault.docs["key 3"]
+        self.vault.write(self.folder)
+        done = self.keyturn("rewrap", *self.keys, "--provider", "local:new", "--to", "new.bson", *only)
+        self.assertIn("1 of the 2 that it lists were not found", "".join(done.report["warnings"]))
+        self.assertEqual(1, done.report["keys"]["rewrapped"])
+        self.assertNotIn(gone, self.path("new.bson").read_bytes())
+
+    def only(self, names):
+        """A list of those keys."""
+        with open(self.path("list.ndjson"), "w") as out:
+            for name in names:
+                key_id = {"$binary": {"base64": base64.b64encode(self.vault.ids[name]).decode(), "subType": "04"}}
+                out.write(json.dumps({"ns": "encryption.__keyVault", "_id": key_id}) + "\n")
+        return ["--only", str(self.path("list.ndjson"))]
+
     def test_older_than(self):
         _, made = self.rewrap("--provider", "local:new", "--older-than", "90d")
         self.check(made, set(self.vault.docs) - {"young"})

@@ -23,6 +23,27 @@ static bool has(struct kt_only *only, const char *ns, bson_t *doc)
     return result;
 }
 
+Test(only, looking_is_not_finding)
+{
+    char *name = file_with("{\"ns\": \"a.b\", \"_id\": \"two\"}\n");
+    struct kt_only *only;
+    struct kt_error err;
+    size_t listed, missed;
+    bson_t *doc = BCON_NEW("_id", BCON_UTF8("two"));
+    struct kt_doc where = {.nbytes = doc->len};
+    cr_assert(kt_only_new(&only, name, &err) == KT_OK, "%s", err.message);
+    cr_assert(kt_only_lists(only, "a.b", bson_get_data(doc), &where));
+    cr_assert_not(kt_only_lists(only, "a.c", bson_get_data(doc), &where));
+    kt_only_count(only, &listed, &missed);
+    cr_assert_eq(missed, 1);
+    cr_assert(has(only, "a.b", doc));
+    kt_only_count(only, &listed, &missed);
+    cr_assert_eq(missed, 0);
+    kt_only_free(only);
+    unlink(name);
+    free(name);
+}
+
 Test(only, lists_documents_by_namespace_and_id)
 {
     char *name =

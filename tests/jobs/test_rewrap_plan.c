@@ -14,6 +14,17 @@ Test(rewrap_plan, the_sample_is_as_large_as_the_plan_says)
     }
 }
 
+Test(rewrap_plan, a_doomed_job_that_failed_nothing_is_no_success)
+{
+    struct kt_error err;
+    struct kt_job job = {.doomed = true, .failed = 1};
+    cr_assert(eq(int, kt_rewrap_check_doom(&job, &err), KT_OK));
+    job.failed = 0;
+    cr_assert(eq(int, kt_rewrap_check_doom(&job, &err), KT_E_NET));
+    job.doomed = false;
+    cr_assert(eq(int, kt_rewrap_check_doom(&job, &err), KT_OK));
+}
+
 Test(rewrap_plan, at_least_ten_and_one_in_a_hundred)
 {
     cr_assert(eq(u64, kt_rewrap_sample_of(0), 0));

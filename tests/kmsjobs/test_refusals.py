@@ -4,13 +4,17 @@ behind HAProxy."""
 import json
 import os
 import unittest
+import uuid
 
 import bson
+from bson.codec_options import CodecOptions
 
 import kmscrypt
 import stage
 
 
+URI = os.environ.get("KEYTURN_TEST_MONGODB_URI")
+CODEC = CodecOptions(uuid_representation=0)
 servers = aws = port = None
 CMKS = 10
 DISABLED, DENIED, MISSING = 3, 5, 7
@@ -89,6 +93,30 @@ class Refused(stage.Case):
                             *self.providers(**two_accounts()), "--provider", provider_of(target),
                             "--master-key", json.dumps(cmk(target)), *more, exit=exit)
 
+    def listed(self, documents, ns="encryption.__keyVault"):
+        lines = [{"ns": ns, "_id": {"$binary": {"base64": stage.b64(d["_id"]), "subType": "04"}}} for d in documents]
+        (self.folder / "list.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return ["--only", self.path("list.ndjson")]
+
+    def good(self):
+        return [d for d in self.documents if bytes(d["_id"]).hex() not in self.bad]
+
+    def check_only(self, done, made, listed):
+        """Those alone have moved."""
+        self.assertEqual((done.report["keys"]["rewrapped"], done.report["keys"]["failed"], done.report["warnings"]),
+                         (len(listed), 0, []))
+        self.assertEqual(sum(cmk["rewrapped"] for cmk in done.report["keys"]["cmks"]), len(listed))
+        moved = {bytes(d["_id"]) for d in listed}
+        before = {bytes(d["_id"]): d for d in self.documents}
+        for document in made:
+            old = before.pop(bytes(document["_id"]))
+            if bytes(document["_id"]) in moved:
+                self.assertEqual(document["masterKey"]["key"], aws["keys"][CMKS])
+                self.assertNotEqual(document["keyMaterial"], old["keyMaterial"])
+            else:
+                self.assertEqual(document, old)
+        self.assertEqual(before, {})
+
     def check_reasons(self):
         failures = self.failures()
         self.assertEqual(len(failures), 3 * self.EACH)
@@ -123,8 +151,32 @@ class Refused(stage.Case):
         # the trials and nothing more: one DEK a CMK and a few of those that refuse, the target, ReEncrypt from each
         self.assertLess(done.report["kms"]["calls"], 40)
 
+    def test_all_or_nothing_of_a_list_that_they_are_not_on(self):
+        listed = self.good()[::2]
+        done = self.rewrap("--all-or-nothing", *self.listed(listed), exit=0)
+        self.assertFalse(done.report["withheld"])
+        self.check_only(done, self.read("new.bson"), listed)
+
+    def test_all_or_nothing_of_a_list_with_one_of_them(self):
+        bad = [d for d in self.documents if bytes(d["_id"]).hex() in self.bad]
+        done = self.rewrap("--all-or-nothing", *self.listed([*self.good(), bad[-1]]))
+        self.assertEqual((done.report["withheld"], done.report["keys"]["failed"]), (True, 1))
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("new.bson")], [])
+
+    def test_all_or_nothing_begins_anew_once_a_cmk_can_be_used(self):
+        """What was put out while one could not are copies."""
+        documents = [d for d in self.documents if self.bad.get(bytes(d["_id"]).hex(), DENIED) == DENIED]
+        done = self.rewrap("--all-or-nothing", "--max-failures", 0, documents=documents, exit=3)
+        self.assertEqual(done.report["keys"]["rewrapped"], 0)
+        allowed = two_accounts()
+        allowed["kms_providers"]["aws:denied"] = given()["aws"]
+        done = self.keyturn("rewrap", *self.vault(documents), "--to", "new.bson", *self.providers(**allowed), "--provider",
+                            "aws", "--master-key", json.dumps(cmk(CMKS)), "--all-or-nothing", "--failures", "again.ndjson")
+        self.assertEqual((done.report["keys"]["rewrapped"], done.report["keys"]["failed"]), (len(documents), 0))
+        self.assertEqual({d["masterKey"]["key"] for d in self.read("new.bson")}, {aws["keys"][CMKS]})
+
     def test_all_or_nothing_when_all_can(self):
-        good = [d for d in self.documents if bytes(d["_id"]).hex() not in self.bad]
+        good = self.good()
         done = self.rewrap("--all-or-nothing", documents=good, exit=0)
         self.assertEqual((done.report["withheld"], done.report["keys"]["rewrapped"]), (False, len(good)))
         self.assertEqual(len(self.read("new.bson")), len(good))
@@ -146,6 +198,27 @@ class Refused(stage.Case):
             self.assertEqual(sum(word in why.lower() for why in refused.values()), 1, refused)
         self.assertEqual(done.report["findings"]["unusable"], 3)
         self.assertIn("3 findings: 3 unusable   exit 5", done.out)
+
+    @unittest.skipUnless(URI, "machine: no mongod")
+    def test_all_or_nothing_on_a_server(self):
+        import pymongo
+        client = pymongo.MongoClient(URI)
+        self.addCleanup(client.close)
+        name = f"keyturn_test_{uuid.uuid4().hex[:16]}"
+        self.addCleanup(client.drop_database, name)
+        vault = client[name]["__keyVault"].with_options(codec_options=CODEC)
+        vault.insert_many(self.documents)
+        rewrap = ["rewrap", "--key-vault", URI, "--key-vault-namespace", vault.full_name, "--yes", "--checkpoint",
+                  f"{name}_state", *self.providers(**two_accounts()), "--provider", "aws", "--master-key",
+                  json.dumps(cmk(CMKS)), "--all-or-nothing"]
+        self.addCleanup(client.drop_database, f"{name}_state")
+        done = self.keyturn(*rewrap, exit=1)
+        self.assertEqual((done.report["withheld"], done.report["keys"]["rewrapped"]), (True, 0))
+        self.assertEqual(list(vault.find(sort=[("_id", 1)])), sorted(self.documents, key=lambda d: d["_id"]))
+        listed = self.good()[1::2]
+        done = self.keyturn(*rewrap, *self.listed(listed, vault.full_name), "--failures", "again.ndjson")
+        self.assertFalse(done.report["withheld"])
+        self.check_only(done, list(vault.find()), listed)
 
     def test_a_target_that_refuses(self):
         for index, says in ((DISABLED, "disabled"), (DENIED, "not authorized to perform: kms:Encrypt"), (MISSING, "NotFoundException")):
