@@ -28,6 +28,12 @@ bool kt_payload_parse(uint8_t type, struct kt_span value, struct kt_payload *pay
     return true;
 }
 
+const uint8_t *kt_payload_key_id(struct kt_span value)
+{
+    bool long_enough = value.nbytes >= BINARY_HEAD + 1 + KT_UUID_NBYTES;
+    return long_enough && value.data[4] == KT_SUBTYPE_ENCRYPTED ? value.data + BINARY_HEAD + 1 : NULL;
+}
+
 void kt_payload_write_aad(uint8_t *out, uint8_t algorithm, const uint8_t *key_id, uint8_t type)
 {
     out[0] = algorithm;

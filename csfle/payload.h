@@ -33,6 +33,10 @@ struct kt_payload {
  * 2 but whose length cannot be right is none either; *broken then tells (may be NULL). */
 bool kt_payload_parse(uint8_t type, struct kt_span value, struct kt_payload *payload, bool *broken);
 
+/* The 16 bytes where every encrypted value that a server stores names its key: CSFLE's and Queryable
+ * Encryption's alike, whole or not, whatever its first byte says. NULL: none, or too short for them. */
+const uint8_t *kt_payload_key_id(struct kt_span value);
+
 /* Writes the 18 AAD bytes. */
 void kt_payload_write_aad(uint8_t *out, uint8_t algorithm, const uint8_t *key_id, uint8_t type);
 

@@ -8,7 +8,7 @@
 #include "csfle/walk_core.h"
 #include "csfle/walk_value.h"
 
-enum mode { CHECK, PAYLOADS, SCHEMA };
+enum mode { CHECK, PAYLOADS, KEY_IDS, SCHEMA };
 
 /* A document that is being read. node, target: where we are in the schema's trees; NULL: nowhere. When
  * looking for payloads, node is any pointer but NULL, and NULL inside scopes. */
@@ -95,6 +95,14 @@ static enum kt_status see_payload(struct walk *w, unsigned depth, const uint8_t 
     if (!kt_payload_parse(KT_BSON_BINARY, kt_span_of(value, nbytes), &payload, &broken) && !broken)
         return KT_OK;
     return emit(w, depth, element, value, nbytes, KT_NO_RULE, broken ? KT_BROKEN_PAYLOAD : 0);
+}
+
+static enum kt_status see_key_id(struct walk *w, unsigned depth, const uint8_t *element, const uint8_t *value,
+                                 size_t nbytes)
+{
+    if (!kt_payload_key_id(kt_span_of(value, nbytes)))
+        return KT_OK;
+    return emit(w, depth, element, value, nbytes, KT_NO_RULE, 0);
 }
 
 /* Steps down the tree of rules; *below is where to go on inside the value. */
@@ -209,6 +217,8 @@ static inline __attribute__((always_inline)) enum kt_status walk(struct walk *w,
             below_target = see_target(w, at.target, type, at.p + 1, name_len, first, value, value_nbytes);
         if (mode == PAYLOADS && at.node && type == KT_BSON_BINARY)
             status = see_payload(w, at.depth, at.p, value, value_nbytes);
+        if (mode == KEY_IDS && type == KT_BSON_BINARY)
+            status = see_key_id(w, at.depth, at.p, value, value_nbytes);
         if (status != KT_OK)
             return status;
 
@@ -271,6 +281,18 @@ enum kt_status kt_walk_payloads(const uint8_t *arena, uint32_t at, uint32_t nbyt
     w.match = NULL;
     size_t before = ops->count;
     return finish(&w, walk(&w, arena + at, nbytes, &everywhere, NULL, PAYLOADS), before);
+}
+
+enum kt_status kt_walk_key_ids(const uint8_t *arena, uint32_t at, uint32_t nbytes, struct kt_ops *ops,
+                               struct kt_walk_fault *fault)
+{
+    struct walk w;
+    w.arena = arena;
+    w.ops = ops;
+    w.fault = fault;
+    w.match = NULL;
+    size_t before = ops->count;
+    return finish(&w, walk(&w, arena + at, nbytes, NULL, NULL, KEY_IDS), before);
 }
 
 enum kt_status kt_walk_check(struct kt_span document)

@@ -80,6 +80,10 @@ KT_MUST_USE enum kt_status kt_walk_schema(const struct kt_schema *schema, const 
 KT_MUST_USE enum kt_status kt_walk_payloads(const uint8_t *arena, uint32_t at, uint32_t nbytes,
                                             struct kt_ops *ops, struct kt_walk_fault *fault);
 
+/* The same for every encrypted value that may name a key (kt_payload_key_id), scopes of code included. */
+KT_MUST_USE enum kt_status kt_walk_key_ids(const uint8_t *arena, uint32_t at, uint32_t nbytes,
+                                           struct kt_ops *ops, struct kt_walk_fault *fault);
+
 /* Dotted path of ops[i], which belongs to the document whose ops begin at `first`; cut to fit,
  * NUL-terminated. */
 void kt_op_path(const uint8_t *arena, const struct kt_ops *ops, size_t first, size_t i, char *out,

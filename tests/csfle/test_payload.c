@@ -45,6 +45,20 @@ Test(payload, lengths)
     }
 }
 
+Test(payload, key_ids_of_everything_encrypted)
+{
+    for (size_t n = 0; n < 100; n++) {
+        for (unsigned kind = 0; kind < 256; kind++) {
+            uint8_t *value = value_of(n, 6, (uint8_t)kind);
+            cr_expect_eq(kt_payload_key_id(kt_span_of(value, 5 + n)), n >= 17 ? value + 6 : NULL);
+            free(value);
+        }
+    }
+    uint8_t *value = value_of(82, 4, 1);
+    cr_expect_null(kt_payload_key_id(kt_span_of(value, 87)));
+    free(value);
+}
+
 Test(payload, what_is_none)
 {
     bool broken;

@@ -295,6 +295,28 @@ Test(walk, finds_payloads_everywhere_but_in_scopes)
     bson_destroy(&doc);
 }
 
+Test(walk, finds_key_ids_everywhere)
+{
+    uint8_t value[40] = {14};
+    bson_t doc = BSON_INITIALIZER, inner = BSON_INITIALIZER;
+    BSON_APPEND_BINARY(&inner, "range", BSON_SUBTYPE_ENCRYPTED, value, sizeof value);
+    BSON_APPEND_BINARY(&inner, "uuid", BSON_SUBTYPE_UUID, value, 16);
+    BSON_APPEND_BINARY(&inner, "short", BSON_SUBTYPE_ENCRYPTED, value, 16);
+    BSON_APPEND_DOCUMENT(&doc, "a", &inner);
+    BSON_APPEND_ARRAY(&doc, "b", &inner);
+    BSON_APPEND_CODE_WITH_SCOPE(&doc, "c", "f()", &inner);
+    BSON_APPEND_BINARY(&doc, "d", BSON_SUBTYPE_ENCRYPTED, value, 17);
+    struct kt_ops ops = {0};
+    cr_assert_eq(kt_walk_key_ids(bson_get_data(&doc), 0, doc.len, &ops, NULL), KT_OK);
+    size_t kept = 0;
+    for (size_t i = 0; i < ops.count; i++)
+        kept += ops.v[i].action == KT_KEEP;
+    cr_expect_eq(kept, 4);
+    kt_ops_free(&ops);
+    bson_destroy(&inner);
+    bson_destroy(&doc);
+}
+
 Test(walk, finds_the_id)
 {
     struct kt_span id;

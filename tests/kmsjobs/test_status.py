@@ -142,6 +142,25 @@ class Status(stage.Case):
         self.assertEqual(done.report["keyVaults"][0]["unused"], 1)
         self.assertIn("unused  1 DEK that no value of the data uses", done.out)
 
+    def test_values_of_queryable_encryption_use_their_deks_too(self):
+        """So does what begins as one of ours and was cut."""
+        key = bytes(self.fresh[0]["_id"])
+        for kind, rest in [(kind, 200) for kind in (6, 7, 9, 14, 15, 16, 17)] + [(1, 30), (2, 3)]:
+            value = Binary(bytes([kind]) + key + os.urandom(rest), 6)
+            for document in ({"v": value}, {"deep": [{"v": value}]}, {"code": bson.Code("f()", {"v": value})}):
+                with open(self.path("c.bson"), "wb") as out:
+                    out.write(bson.encode({"_id": 1, **document}))
+                done = self.status(self.fresh[:1], "--from", self.path("c.bson"), providers=False)
+                self.assertEqual(done.report["keyVaults"][0]["unused"], 0, (kind, document))
+
+    def test_changes_in_a_dumps_oplog_use_their_deks(self):
+        value = Binary(bytes([1]) + bytes(self.fresh[0]["_id"]) + os.urandom(65), 6)
+        os.mkdir(self.path("dump"))
+        with open(self.path("dump/oplog.bson"), "wb") as out:
+            out.write(bson.encode({"op": "i", "ns": "shop.c", "o": {"_id": 1, "v": value}}))
+        done = self.status(self.fresh[:1], "--from", self.path("dump"), providers=False)
+        self.assertEqual(done.report["keyVaults"][0]["unused"], 0)
+
     def test_a_dump_is_a_key_vault(self):
         os.makedirs(self.path("dump/encryption"))
         with open(self.path("dump/encryption/__keyVault.bson"), "wb") as out:
