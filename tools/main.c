@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +9,18 @@
 
 #include "tools/commands.h"
 #include "tools/wiping.h"
+
+/* A pipe or an output that got the number of a closed stream would be read, or would be written into, as that
+ * stream. What fills its place is opened the wrong way round, so that its use stays an error. */
+static void fill_closed_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", fcntl(STDIN_FILENO, F_GETFD) == -1 ? O_WRONLY : O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
 
 /* libmongoc, as it is loaded, makes a file of counters for mongoc-stat. Without its name nothing of it stays
  * after a kill, and no later process of the same number trips over it. */
@@ -34,6 +47,7 @@ static void bind_now(char **argv)
 
 int main(int argc, char **argv)
 {
+    fill_closed_streams();
     unlink_counters();
     bind_now(argv);
     kt_wiping_install();

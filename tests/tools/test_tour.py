@@ -145,6 +145,24 @@ class Endings(ProgramTest):
                               timeout=120, check=False)
         self.assertEqual(back.stdout, self.read("demo", CUSTOMERS))
 
+    def closing(self, streams, *args):
+        """The exit status with these streams closed."""
+        return subprocess.run(["bash", "-c", f'exec "$0" "$@" {streams}', PROGRAM, *args], cwd=self.folder, timeout=120,
+                              check=False).returncode
+
+    def test_closed_streams_are_no_place_for_files(self):
+        self.break_document(2)
+        for streams in ("2>&-", "0<&- 2>&-"):
+            exit = self.closing(streams, "encrypt", *CONFIG, "--from", "demo/dump", "--to", "out" + streams[0], "--report",
+                                "r.json", "--failures", "list")
+            self.assertEqual(exit, 1)
+            self.assertEqual(json.loads(self.read("r.json"))["exit"], 1)
+            self.assertEqual(len(list(map(json.loads, self.read("list").splitlines()))), 2)
+
+    def test_4_a_closed_output(self):
+        self.assertEqual(self.closing(">&- 2>/dev/null", "encrypt", *CONFIG, "--from", "demo/" + CUSTOMERS, "--to", "-",
+                                      "--ns-include", "shop.customers"), 4)
+
     def test_quiet_keeps_the_result(self):
         self.break_document(2)
         process = self.keyturn("encrypt", *CONFIG, "--from", "demo/dump", "--to", "out", "--quiet")
