@@ -83,12 +83,14 @@ enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch
     if (job->command->written)
         job->command->written(job, batch);
     log_failures(job, &batch->failures);
-    job->failed += batch->counts.ns.failed + batch->counts.keys.failed;
-    if (job->options.has_max_failures && job->failed > job->options.max_failures)
+    uint64_t failed = batch->counts.ns.failed + batch->counts.keys.failed;
+    job->failed += failed;
+    job->failed_now += failed;
+    if (job->options.has_max_failures && job->failed_now > job->options.max_failures)
         return kt_fail(err, KT_E_LIMIT, "%llu %s%s failed, more than --max-failures %llu allows",
-                       (unsigned long long)job->failed,
-                       job->command == &kt_command_rewrap ? "DEK" : "document", job->failed == 1 ? "" : "s",
-                       (unsigned long long)job->options.max_failures);
+                       (unsigned long long)job->failed_now,
+                       job->command == &kt_command_rewrap ? "DEK" : "document",
+                       job->failed_now == 1 ? "" : "s", (unsigned long long)job->options.max_failures);
     return KT_OK;
 }
 

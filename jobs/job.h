@@ -78,7 +78,7 @@ struct kt_job {
     struct kt_namespace oplog; /* stands for entries of an oplog, which are only looked at */
     struct kt_only *only;      /* NULL: all documents */
     struct kt_failures failures;
-    uint64_t failed, logged; /* writer's thread */
+    uint64_t failed, failed_now, logged; /* writer's thread; now: by this run, without what it went on from */
 
     struct kt_team team;
     bool team_open;
@@ -105,7 +105,7 @@ struct kt_job {
 void kt_job_warn(struct kt_job *job, const char *fmt, ...) KT_PRINTF(2, 3);
 
 /* Writer's thread, or under the lock of a live job: a batch is done; adds up its figures, logs what failed.
- * KT_E_LIMIT: more have failed than --max-failures allows. */
+ * KT_E_LIMIT: more have failed in this run than --max-failures allows. */
 KT_MUST_USE enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch,
                                               struct kt_error *err);
 

@@ -84,8 +84,8 @@ static const struct kt_option options[] = {
      "a value that cannot be encrypted fails its document, or is left as it is", .preset = "fail",
      .choices = "fail|leave", AT(on_unencryptable)},
     {"max-failures", "N", KT_OPTION_COUNT, WRITES, 0,
-     "stop (exit 3) once more than N documents or keys have failed", .preset = "no limit", .max = INT64_MAX,
-     AT(max_failures)},
+     "stop (exit 3) once more than N documents or keys have failed in this run", .preset = "no limit",
+     .max = INT64_MAX, AT(max_failures)},
     {"failures", "FILE", KT_OPTION_PATH, JOBS, 0,
      "where failed documents are listed, one {ns, _id, path, reason} a line; verify lists what it finds only "
      "when this is given",

@@ -53,7 +53,7 @@ struct kt_job_options {
     uint32_t kms_concurrency;    /* requests in flight; 0: as many as the KMS takes, at most 512 */
     double kms_rate;             /* requests a second per quota; 0: as many as the KMS takes */
     const char *backend, *cpu_disable;
-    uint64_t max_failures; /* the job stops (3) once more have failed; needs has_max_failures */
+    uint64_t max_failures; /* the job stops (3) once more have failed in this run; needs has_max_failures */
     bool has_max_failures;
     bool schema_from_server; /* the validators of --from are the schema */
     bool dry_run, forget, leave_unencryptable;

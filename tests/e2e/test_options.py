@@ -39,7 +39,7 @@ class Options(Case):
         self.here = ["--ns-include", NS, "--from", "people.bson"]
 
     @staticmethod
-    def person(i, name=None, email=None):
+    def person(i, name=None, email=None, tail=None):
         contact = b.document(
             ("email", *(email or (b.STRING, b.string(f"p{i}@example.org")))), ("n", b.INT, b.int32(i))
         )
@@ -47,7 +47,7 @@ class Options(Case):
             ("_id", b.INT, b.int32(i)),
             ("name", *(name or (b.STRING, b.string(f"person {i}")))),
             ("contact", b.OBJECT, contact),
-            ("tail", b.STRING, b.string("t" * i)),
+            ("tail", b.STRING, b.string("t" * i if tail is None else tail)),
         )
 
     def listed(self, name=f"{NS}-failed.ndjson"):
@@ -153,10 +153,28 @@ class Options(Case):
         self.assertIn("--max-failures 2", done.text)
         self.assertFalse(self.path("out").exists())
         self.keyturn("encrypt", *self.options, *self.here, "--to", "out2", "--max-failures", 3, exit=1)
-        done = self.keyturn("encrypt", *self.options, *self.here, "--to", "out", "--max-failures", 3, exit=1)
+        done = self.keyturn("encrypt", *self.options, *self.here, "--to", "out", "--max-failures", 2, exit=1)
         self.assertEqual(3, done.ns["failed"])
         self.assertEqual(3, len(self.listed()))
         self.assert_no_leftovers()
+
+    def test_max_failures_counts_those_of_this_run(self):
+        """Each run goes on behind the failures of those before, so that the same command comes to the end."""
+        null = (b.NULL, b"")
+        documents = [self.person(i, name=null if i % 2 else None, tail="t" * 250_000) for i in range(50)]
+        self.path("long.bson").write_bytes(b"".join(documents))
+        job = ["encrypt", *self.options, "--ns-include", NS, "--from", "long.bson", "--to", "out", "--threads", "1"]
+        reached = []
+        while not self.path("out").exists():
+            done = subprocess.run([PROGRAM, *job, "--max-failures", "1", "--report", "r.json"], cwd=self.folder,
+                                  capture_output=True, timeout=120)
+            counts = json.loads(self.path("r.json").read_text())["namespaces"][NS]
+            reached.append(counts["documents"])
+            self.assertIn(done.returncode, (1, 3), done.stderr)
+            self.assertEqual(sorted(set(reached)), reached)
+        self.assertGreater(len(reached), 2)
+        self.assertEqual((50, 25, 1), (counts["documents"], counts["failed"], done.returncode))
+        self.assertEqual(25, len(self.listed()))
 
     def test_verify_finds_plaintext(self):
         self.keyturn("encrypt", *self.options, *self.here, "--to", "out", exit=1)
