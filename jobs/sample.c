@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -195,22 +194,6 @@ static enum kt_status open_secrets(struct kt_sample *sample)
     return status;
 }
 
-static enum kt_status open_folder(struct kt_sample *sample, const char *part)
-{
-    if (mkdir(part, 0777) != 0 && errno != EEXIST)
-        return kt_fail(sample->err, KT_E_USAGE, "%s: %s", sample->options->to, strerror(errno));
-    sample->folder = open(part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (sample->folder < 0)
-        return kt_fail(sample->err, KT_E_USAGE, "%s: %s", part, strerror(errno));
-    if (flock(sample->folder, LOCK_EX | LOCK_NB) != 0)
-        return kt_fail(sample->err, KT_E_BUSY, "another process writes %s", part);
-    static const char *const folders[] = {"dump", "dump/shop"};
-    for (size_t i = 0; i < 2; i++)
-        if (mkdirat(sample->folder, folders[i], 0777) != 0 && errno != EEXIST)
-            return kt_sample_io_failed(sample, folders[i]);
-    return KT_OK;
-}
-
 static enum kt_status write_parts(struct kt_sample *sample)
 {
     enum kt_status (*const parts[])(struct kt_sample *) = {
@@ -223,22 +206,6 @@ static enum kt_status write_parts(struct kt_sample *sample)
     return KT_OK;
 }
 
-/* Only what this code has written; a folder with anything else in it stays. */
-static void remove_part(const struct kt_sample *sample, const char *part)
-{
-    static const char *const files[] = {"dump/shop/customers.bson",
-                                        "dump/shop/customers.metadata.json",
-                                        "keyvault.bson",
-                                        "schema.json",
-                                        "kms.json",
-                                        "keyturn.json"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        unlinkat(sample->folder, files[i], 0);
-    unlinkat(sample->folder, "dump/shop", AT_REMOVEDIR);
-    unlinkat(sample->folder, "dump", AT_REMOVEDIR);
-    rmdir(part);
-}
-
 static enum kt_status exists(const struct kt_sample *sample)
 {
     return kt_fail(sample->err, KT_E_EXISTS, "%s exists; name a folder that does not", sample->options->to);
@@ -246,7 +213,7 @@ static enum kt_status exists(const struct kt_sample *sample)
 
 static enum kt_status write_folder(struct kt_sample *sample, const char *part)
 {
-    enum kt_status status = open_folder(sample, part);
+    enum kt_status status = kt_sample_open_folder(sample, part);
     if (status == KT_OK) {
         status = open_secrets(sample);
         if (status == KT_OK)
@@ -255,7 +222,7 @@ static enum kt_status write_folder(struct kt_sample *sample, const char *part)
             renameat2(AT_FDCWD, part, AT_FDCWD, sample->options->to, RENAME_NOREPLACE) != 0)
             status = errno == EEXIST ? exists(sample) : kt_sample_io_failed(sample, "");
         if (status != KT_OK)
-            remove_part(sample, part);
+            kt_sample_remove_folder(sample, part);
     }
     for (size_t i = 0; i < 2; i++)
         kt_secmem_free(sample->secmem, sample->masters[i]);

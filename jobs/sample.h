@@ -27,8 +27,9 @@ struct kt_sample_result {
 /* Writes TO/dump/shop/customers.bson (same seed, same bytes) with its metadata, TO/keyvault.bson (DEKs and
  * their UUIDs from the system's random source, under local:old), TO/schema.json, TO/kms.json (mode 0600) and
  * TO/keyturn.json. The folder grows as TO.part and gets its name when whole.
- * KT_OK; KT_E_EXISTS (TO is there), KT_E_BUSY (another process writes TO.part), KT_E_USAGE (no such parent
- * folder), KT_E_IO, KT_E_NOMEM, KT_E_CONFIG (too little lockable memory), KT_E_INTERNAL. */
+ * KT_OK; KT_E_EXISTS (TO is there, or a TO.part that is no sample), KT_E_BUSY (another process writes
+ * TO.part), KT_E_USAGE (no such parent folder), KT_E_IO, KT_E_NOMEM, KT_E_CONFIG (too little lockable
+ * memory), KT_E_INTERNAL. */
 KT_MUST_USE enum kt_status kt_sample_write(const struct kt_sample_options *options,
                                            struct kt_sample_result *result, struct kt_error *err);
 

@@ -30,6 +30,11 @@ struct kt_sample {
     uint8_t ids[KT_SAMPLE_FIELDS][16];
 };
 
+/* Makes TO.part, or takes what a killed run has left of it, and locks it. KT_OK, KT_E_EXISTS (it is
+ * something else), KT_E_BUSY, KT_E_USAGE, KT_E_IO, KT_E_NOMEM. */
+KT_MUST_USE enum kt_status kt_sample_open_folder(struct kt_sample *sample, const char *part);
+void kt_sample_remove_folder(const struct kt_sample *sample, const char *part);
+
 /* A new file of the folder; one that an earlier, killed run left goes first. -1 and errno, as open(2). */
 int kt_sample_create(const struct kt_sample *sample, const char *file, mode_t mode);
 /* KT_OK or KT_E_IO. */

@@ -114,6 +114,21 @@ class Sample(ProgramTest):
         self.make("demo", "--documents", "10")
         self.assertEqual(self.read("target"), b"mine")
 
+    def test_a_part_of_something_else_stays(self):
+        for name in ("mine", "dump/mine", "dump/shop/mine.bson"):
+            os.makedirs(os.path.dirname(self.path("demo.part", name)), exist_ok=True)
+            self.write(os.path.join("demo.part", name), "mine")
+            self.assert_refused(self.keyturn("sample", "--to", "demo"), "demo.part exists and is no sample")
+            self.assertEqual(self.read("demo.part", name), b"mine")
+            os.remove(self.path("demo.part", name))
+        os.remove(self.write("demo.part/kms.json", "old"))
+        self.write("demo.part.checkpoint", "")
+        self.assert_refused(self.keyturn("sample", "--to", "demo"), "demo.part exists and is no sample")
+        os.remove(self.path("demo.part.checkpoint"))
+        os.rename(self.path("demo.part/dump"), self.path("elsewhere"))
+        os.symlink("../elsewhere", self.path("demo.part/dump"))
+        self.assert_refused(self.keyturn("sample", "--to", "demo"), "demo.part exists and is no sample")
+
     def test_an_open_trailing_slash(self):
         self.make("demo/", "--documents", "1")
         self.assertEqual(os.listdir(self.folder), ["demo"])
