@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/server.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -30,6 +31,37 @@ static bool has_password(const char *uri)
     return at && memchr(begin, ':', (size_t)(at - begin));
 }
 
+static void percent_decode(char *text)
+{
+    char *out = text;
+    for (const char *p = text; *p; p++) {
+        unsigned c;
+        if (*p == '%' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2]) &&
+            sscanf(p + 1, "%2x", &c) == 1 && c) {
+            *out++ = (char)c;
+            p += 2;
+        } else
+            *out++ = *p;
+    }
+    *out = 0;
+}
+
+/* Secrets among the options; no harm is done where one of the names is part of something else. */
+static bool has_secret_option(const char *uri)
+{
+    static const char *const names[] = {"tlsCertificateKeyFilePassword=", "sslClientCertificateKeyPassword=",
+                                        "proxyPassword=", "AWS_SESSION_TOKEN:"};
+    const char *begin = strchr(uri, '?');
+    char *options = begin ? strdup(begin) : NULL;
+    bool found = begin && !options;
+    if (options)
+        percent_decode(options);
+    for (size_t i = 0; i < sizeof names / sizeof *names && options && !found; i++)
+        found = strcasestr(options, names[i]) != NULL;
+    free(options);
+    return found;
+}
+
 static bool from_command_line(const struct kt_settings *settings, const char *name)
 {
     const struct kt_option *option = kt_option_find(name, strlen(name), false);
@@ -45,10 +77,11 @@ static enum kt_status settle_store(const struct kt_settings *settings, const cha
         if (!*store || !**store)
             return kt_fail(err, KT_E_USAGE, "--%s %s: there is no such variable in the environment", name,
                            given);
-    } else if (kt_store_is_server(given) && has_password(given) && from_command_line(settings, name))
+    } else if (kt_store_is_server(given) && (has_password(given) || has_secret_option(given)) &&
+               from_command_line(settings, name))
         return kt_fail(
             err, KT_E_USAGE,
-            "--%s: a password on the command line can be seen by every user of this machine; write "
+            "--%s: a password or token on the command line can be seen by every user of this machine; write "
             "env:NAME, or put the connection string into --config",
             name);
     return KT_OK;

@@ -11,8 +11,8 @@
 
 bool kt_store_is_server(const char *store);
 
-/* Stores that say env:NAME become what the variable holds; a password on the command line is refused, without
- * being repeated. KT_OK or KT_E_USAGE. */
+/* Stores that say env:NAME become what the variable holds; a password or token on the command line is
+ * refused, without being repeated. KT_OK or KT_E_USAGE. */
 KT_MUST_USE enum kt_status kt_server_stores(struct kt_settings *settings, struct kt_error *err);
 
 /* "i/n"; "auto": a Slurm job array's; "auto/n": JOB_COMPLETION_INDEX of n. KT_OK or KT_E_USAGE. */

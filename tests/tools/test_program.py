@@ -149,10 +149,13 @@ class Secrets(ProgramTest):
         process = self.keyturn("verify", "--kms-providers", '{"local": {"key": "hunter2"}}')
         self.assert_refused(process, "--kms-providers")
         self.assertNotIn("hunter2", process.stderr)
-        process = self.keyturn("verify", "--from", "mongodb://u:hunter2@h/", "--key-vault", "k",
-                               "--kms-providers", "f", "--schema-map", "s")
-        self.assert_refused(process, "--from")
-        self.assertNotIn("hunter2", process.stderr)
+        for server in ("mongodb://u:hunter2@h/", "mongodb://h/?tls=true&TLSCertificateKeyFilePassword=hunter2",
+                       "mongodb://h/?tlsCertificateKeyFile%50assword%3Dhunter2",
+                       "mongodb://h/?authMechanism=MONGODB-AWS&authMechanismProperties=aws_session_token%3ahunter2"):
+            process = self.keyturn("verify", "--from", server, "--key-vault", "k", "--kms-providers", "f",
+                                   "--schema-map", "s")
+            self.assert_refused(process, "--from: a password or token")
+            self.assertNotIn("hunter2", process.stderr)
 
 
 class Environment(ProgramTest):
