@@ -18,8 +18,7 @@ int kt_ending_percent(const struct kt_job_progress *progress)
     return (int)((double)progress->nbytes_done * 100 / (double)progress->nbytes_total);
 }
 
-/* stdout, devices and pipes take no checkpoint, and one transaction has none. */
-static bool resumable(const struct kt_job_options *options)
+bool kt_ending_resumable(const struct kt_job_options *options)
 {
     struct stat st;
     const char *changed = options->kind == KT_JOB_REWRAP ? options->key_vault : options->from;
@@ -48,11 +47,11 @@ static void advise_after_failures(struct kt_screen *screen, const struct kt_job_
                        file);
     else if (options->kind == KT_JOB_REWRAP)
         kt_screen_note(screen, "%s, then rewrap --key-vault %s --only %s, with another --to", begin,
-                       resumable(options) ? from : "OUTPUT", file);
+                       kt_ending_resumable(options) ? from : "OUTPUT", file);
     else
         kt_screen_note(screen, "%s there, then %s --from %s, with another --to: what is %s stays %s", begin,
                        options->kind == KT_JOB_DECRYPT ? "decrypt" : "encrypt",
-                       resumable(options) ? from : "OUTPUT", stays, stays);
+                       kt_ending_resumable(options) ? from : "OUTPUT", stays, stays);
 }
 
 static void ending_failed(struct kt_screen *screen, const struct kt_job_options *options,
@@ -93,18 +92,17 @@ static void ending_stopped(struct kt_screen *screen, const struct kt_job_options
     if (percent >= 0)
         snprintf(share, sizeof share, " (%d%%)", percent);
     snprintf(message + at, sizeof message - (size_t)at, " at %s %s%s%s%s", kt_count_text(done).s, unit,
-             kt_summary_plural(done), share, resumable(options) ? ", all written" : "");
+             kt_summary_plural(done), share, kt_ending_resumable(options) ? ", all written" : "");
     kt_screen_error(screen, 3, message,
-                    resumable(options) ? "The same command goes on from here."
-                                       : "There is nothing to go on from: the same command begins anew.");
+                    kt_ending_resumable(options) ? "The same command goes on from here." : KT_ENDING_ANEW);
 }
 
 static void ending_broken(struct kt_screen *screen, const struct kt_job_options *options,
                           const struct kt_error *err)
 {
     const char *ending = "The same command goes on from what is written.";
-    if (!resumable(options))
-        ending = "There is nothing to go on from: the same command begins anew.";
+    if (!kt_ending_resumable(options))
+        ending = KT_ENDING_ANEW;
     else if (err->status == KT_E_CREDENTIALS)
         ending = "With fresh credentials the same command goes on from what is written.";
     else if (kt_status_category(err->status) == KT_CAT_DATA)
@@ -152,6 +150,7 @@ void kt_ending_print(struct kt_screen *screen, const struct kt_settings *setting
     }
     if (options->dry_run)
         kt_screen_note(screen, "Dry run: nothing was written. The same command without --dry-run does it.");
-    else if (result->exit == 0 && options->kind == KT_JOB_ENCRYPT && resumable(options) && settings->config)
+    else if (result->exit == 0 && options->kind == KT_JOB_ENCRYPT && kt_ending_resumable(options) &&
+             settings->config)
         advise_verify(screen, settings, options);
 }

@@ -132,7 +132,7 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
     const struct kt_job_result *result = NULL;
     int exit = 2;
 
-    if (kt_watch_start(&watch, screen, options->kind == KT_JOB_REWRAP ? "DEKs" : "documents", &err) != KT_OK)
+    if (kt_watch_start(&watch, screen, options, &err) != KT_OK)
         return kt_screen_refused(screen, &err);
     enum kt_status status = kt_job_open(&job, options, &err);
     kt_inputs_free_secrets(inputs);

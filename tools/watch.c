@@ -42,7 +42,8 @@ static void estimate(const struct kt_watch *watch, const struct kt_job_progress 
 static void draw_text(struct kt_watch *watch, const struct kt_job_progress *now, double rate, double left)
 {
     char line[300];
-    size_t at = (size_t)snprintf(line, sizeof line, "  %s %s", kt_count_text(now->documents).s, watch->unit);
+    const char *unit = watch->options->kind == KT_JOB_REWRAP ? "DEKs" : "documents";
+    size_t at = (size_t)snprintf(line, sizeof line, "  %s %s", kt_count_text(now->documents).s, unit);
     int percent = kt_ending_percent(now);
     if (percent >= 0)
         at += (size_t)snprintf(line + at, sizeof line - at, "   %d%%", percent);
@@ -128,8 +129,9 @@ static void stop(struct kt_watch *watch)
         return;
     }
     kt_screen_error(watch->screen, 3, job ? "stopped at once" : "stopped before the job began",
-                    job ? "The same command goes on from what is written."
-                        : "The same command does it from the beginning.");
+                    !job                                  ? "The same command does it from the beginning."
+                    : kt_ending_resumable(watch->options) ? "The same command goes on from what is written."
+                                                          : KT_ENDING_ANEW);
     /* what lies on disk is whole at any instant, and locked memory ends with the process */
     _exit(3);
 }
@@ -184,12 +186,12 @@ static void *watch_main(void *context)
     return NULL;
 }
 
-enum kt_status kt_watch_start(struct kt_watch *watch, struct kt_screen *screen, const char *unit,
-                              struct kt_error *err)
+enum kt_status kt_watch_start(struct kt_watch *watch, struct kt_screen *screen,
+                              const struct kt_job_options *options, struct kt_error *err)
 {
     static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
     struct sigaction old;
-    *watch = (struct kt_watch){.screen = screen, .unit = unit};
+    *watch = (struct kt_watch){.screen = screen, .options = options};
     sigemptyset(&watch->signals);
     sigaddset(&watch->signals, SIGUSR1);
     sigaddset(&watch->signals, SIGUSR2);

@@ -232,14 +232,28 @@ class Running(ProgramTest):
         self.assertLessEqual({"documents", "values", "failed", "bytesDone", "bytesTotal", "waitingFor"}, set(line))
 
     def test_a_second_signal_ends_it_at_once(self):
-        process = self.start("--to", "/dev/null")
+        for output, says in ((["--to", "/dev/null"], "begins anew. (exit 3)"), (["--dry-run"], "begins anew. (exit 3)"),
+                             (["--to", "out"], "goes on from what is written. (exit 3)")):
+            process = self.start(*output)
+            self.progress(process)
+            process.send_signal(signal.SIGTERM)
+            self.assertIn("Stopping", process.stderr.readline())
+            process.send_signal(signal.SIGTERM)
+            _, stderr = process.communicate(timeout=60)
+            self.pipe.close()
+            self.assertEqual(process.returncode, 3)
+            self.assertIn(says, stderr)
+
+    def test_a_name_that_comes_up_meanwhile(self):
+        process = self.start("--to", "out")
         self.progress(process)
-        process.send_signal(signal.SIGTERM)
-        self.assertIn("Stopping", process.stderr.readline())
-        process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 3)
-        self.assertIn("(exit 3)", stderr)
+        self.write("out", "theirs")
+        self.pipe.write(self.data[50000:])
+        stderr = self.finish(process)
+        self.assertEqual(process.returncode, 4, stderr)
+        self.assertIn("its final name has come up meanwhile", stderr)
+        self.assertNotIn("Nothing was touched", stderr)
+        self.assertEqual(self.read("out"), b"theirs")
 
     def test_nohup_is_respected(self):
         script = 'trap "" HUP; exec "$0" "$@"'
