@@ -149,8 +149,8 @@ KT_MUST_USE enum kt_status kt_sink_put(struct kt_sink *sink, const struct kt_ent
 KT_MUST_USE enum kt_status kt_sink_checkpoint(struct kt_sink *sink, const bson_t *job, struct kt_error *err);
 
 /* Makes everything durable, gives it its final name and removes the checkpoint. After KT_OK the final name
- * holds the whole output; after a kill it holds it or is not there. KT_E_EXISTS: the name has come up
- * meanwhile (the part stays), KT_E_IO. */
+ * holds the whole output; after a kill it holds it or is not there. KT_E_IO, also when the name has come
+ * up meanwhile (the part stays). */
 KT_MUST_USE enum kt_status kt_sink_finish(struct kt_sink *sink, struct kt_error *err);
 
 /* Closes without finishing: the part and its last checkpoint stay for the next run. NULL is accepted. With

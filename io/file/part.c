@@ -220,17 +220,26 @@ static void remove_checkpoint(const struct kt_part *part)
     unlinkat(part->parent, part->checkpoint, 0);
 }
 
+/* As rename(2); EEXIST or ENOTEMPTY: the name has come up. */
+static int rename_to_final(const struct kt_part *part)
+{
+    struct stat st;
+    int rc = renameat2(part->parent, part->name, part->parent, part->final, RENAME_NOREPLACE);
+    if (rc == 0 || (errno != EINVAL && errno != ENOSYS))
+        return rc;
+    /* a file system without that flag */
+    if (fstatat(part->parent, part->final, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        errno = EEXIST;
+    else if (errno == ENOENT)
+        rc = renameat(part->parent, part->name, part->parent, part->final);
+    return rc;
+}
+
 enum kt_status kt_part_publish(struct kt_part *part, struct kt_error *err)
 {
-    int rc = renameat2(part->parent, part->name, part->parent, part->final, RENAME_NOREPLACE);
-    if (rc != 0 && (errno == EINVAL || errno == ENOSYS)) { /* a file system without that flag */
-        enum kt_status status = check_free(part, part->label, err);
-        if (status != KT_OK)
-            return status;
-        rc = renameat(part->parent, part->name, part->parent, part->final);
-    }
+    int rc = rename_to_final(part);
     if (rc != 0 && (errno == EEXIST || errno == ENOTEMPTY))
-        return kt_fail(err, KT_E_EXISTS,
+        return kt_fail(err, KT_E_IO,
                        "%s: complete, but its final name has come up meanwhile; move that away "
                        "and run the same command again",
                        part->label);

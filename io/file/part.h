@@ -42,8 +42,8 @@ KT_MUST_USE enum kt_status kt_part_store(struct kt_part *part, const bson_t *che
 /* The stored document, or NULL when there is none; the caller destroys it. KT_E_FORMAT: damaged. */
 KT_MUST_USE enum kt_status kt_part_load(struct kt_part *part, bson_t **checkpoint, struct kt_error *err);
 
-/* Makes the part, whose content the caller has made durable, NAME. KT_E_EXISTS: NAME has come up meanwhile.
- */
+/* Makes the part, whose content the caller has made durable, NAME. KT_E_IO, also when NAME has come up
+ * meanwhile: that is no refusal, as the work is done. */
 KT_MUST_USE enum kt_status kt_part_publish(struct kt_part *part, struct kt_error *err);
 
 /* Empties the part, after the checkpoint has been made one without a job. KT_E_IO, KT_E_NOMEM. */

@@ -108,7 +108,7 @@ Test(part, publish_does_not_overwrite)
             kt_make_folders(kt_tmp_path("late%d/", folder));
         else
             kt_write_file(name, "theirs", 6);
-        cr_assert_eq(kt_part_publish(&part, &err), KT_E_EXISTS, "%s", err.message);
+        cr_assert_eq(kt_part_publish(&part, &err), KT_E_IO, "%s", err.message);
         cr_assert(kt_path_exists(kt_tmp_path("late%d.part", folder)));
         kt_run("rm -r '%s'", name);
         cr_assert_eq(kt_part_publish(&part, &err), KT_OK, "%s", err.message);
