@@ -185,7 +185,7 @@ static void print_rewrap(FILE *out, const struct kt_job_options *options, const 
     else if (done && keys->sampled == keys->rewrapped)
         kt_table_cell(&table, "%s opened again and equal", kt_count_text(keys->proven).s);
     kt_table_cell(&table, "%s %s", kt_count_text(keys->failed).s, dry ? "would fail" : "failed");
-    if (keys->read > done + keys->failed)
+    if (!result->withheld && keys->read > done + keys->failed)
         kt_table_cell(&table, "%s others %s", kt_count_text(keys->read - done - keys->failed).s,
                       dry ? "would be copied" : "copied");
     kt_table_print(&table, out);
