@@ -120,6 +120,8 @@ static void after_success(struct kt_live_lane *lane)
 static enum kt_status after_failure(struct kt_live_lane *lane, struct kt_error *err)
 {
     const struct kt_fault *fault = &lane->session.fault;
+    if (!fault->code && !fault->network)
+        fault = &lane->reader.fault;
     if (++lane->failures > PATIENCE_FAILURES)
         return kt_fault_fail(fault, kt_mongo_name(lane->live->mongo),
                              "a transaction that fails again and again", true, err);

@@ -61,7 +61,9 @@ static enum kt_status rewrap_process(struct kt_job *job, struct kt_worker *worke
         return KT_OK;
     if (!job->options.dry_run)
         return lay_out(batch);
-    batch->counts.keys.rewrapped = batch->counts.keys.matched - batch->counts.keys.failed;
+    size_t planned;
+    (void)kt_rewrap_batch_keys(batch, &planned);
+    batch->counts.keys.rewrapped = planned;
     return KT_OK;
 }
 

@@ -198,8 +198,11 @@ class Rewrap(Case):
     def test_documents_that_are_no_keys(self):
         odd = b.document(("_id", b.INT, b.int32(1)), ("x", b.NULL, b""))
         self.path("keyvault.bson").write_bytes(self.vault.raw() + odd)
-        done = self.keyturn("rewrap", *self.keys, "--provider", "local:new", "--to", "new.bson", exit=1)
-        self.assertEqual((22, 1), (done.report["keys"]["rewrapped"], done.report["keys"]["failed"]))
+        for more in (["--dry-run"], ["--to", "new.bson"]):
+            done = self.keyturn("rewrap", *self.keys, "--provider", "local:new", *more, exit=1)
+            self.assertEqual((22, 1), (done.report["keys"]["rewrapped"], done.report["keys"]["failed"]))
+        none = self.keyturn("rewrap", *self.keys, "--filter", '{"keyAltNames": "none"}', "--dry-run", exit=1)
+        self.assertEqual((0, 1), (none.report["keys"]["rewrapped"], none.report["keys"]["failed"]))
         self.assertEqual(odd, b.split(self.path("new.bson").read_bytes())[-1])
 
     def test_field_order_and_both_integers_of_version(self):
