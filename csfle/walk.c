@@ -270,29 +270,31 @@ enum kt_status kt_walk_schema(const struct kt_schema *schema, const uint8_t *are
     return finish(&w, walk(&w, arena + at, nbytes, schema->root, schema->targets, SCHEMA), before);
 }
 
-enum kt_status kt_walk_payloads(const uint8_t *arena, uint32_t at, uint32_t nbytes, struct kt_ops *ops,
-                                struct kt_walk_fault *fault)
+/* Inlined as walk() is, so that each mode stays a walk of its own. */
+static inline __attribute__((always_inline)) enum kt_status
+walk_without_schema(const uint8_t *arena, uint32_t at, uint32_t nbytes, const struct kt_node *node,
+                    enum mode mode, struct kt_ops *ops, struct kt_walk_fault *fault)
 {
-    static const struct kt_node everywhere;
     struct walk w;
     w.arena = arena;
     w.ops = ops;
     w.fault = fault;
     w.match = NULL;
     size_t before = ops->count;
-    return finish(&w, walk(&w, arena + at, nbytes, &everywhere, NULL, PAYLOADS), before);
+    return finish(&w, walk(&w, arena + at, nbytes, node, NULL, mode), before);
+}
+
+enum kt_status kt_walk_payloads(const uint8_t *arena, uint32_t at, uint32_t nbytes, struct kt_ops *ops,
+                                struct kt_walk_fault *fault)
+{
+    static const struct kt_node everywhere;
+    return walk_without_schema(arena, at, nbytes, &everywhere, PAYLOADS, ops, fault);
 }
 
 enum kt_status kt_walk_key_ids(const uint8_t *arena, uint32_t at, uint32_t nbytes, struct kt_ops *ops,
                                struct kt_walk_fault *fault)
 {
-    struct walk w;
-    w.arena = arena;
-    w.ops = ops;
-    w.fault = fault;
-    w.match = NULL;
-    size_t before = ops->count;
-    return finish(&w, walk(&w, arena + at, nbytes, NULL, NULL, KEY_IDS), before);
+    return walk_without_schema(arena, at, nbytes, NULL, KEY_IDS, ops, fault);
 }
 
 enum kt_status kt_walk_check(struct kt_span document)
