@@ -11,6 +11,13 @@ function(kt_test_program target)
   target_link_libraries(${target} PRIVATE kt_test_support ${F_LINKS})
 endfunction()
 
+# kt_test_properties(NAME ... [ENVIRONMENT VARIABLE=VALUE...]). Each case is a process of its own that libmongoc would leave
+# a file of counters of; a later process of the same number would be warned, on stderr.
+function(kt_test_properties name)
+  cmake_parse_arguments(P "" "" "ENVIRONMENT" ${ARGN})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "MONGOC_DISABLE_SHM=1;${P_ENVIRONMENT}" ${P_UNPARSED_ARGUMENTS})
+endfunction()
+
 # What the presets tsan and fuzz build.
 function(kt_gather all target)
   if(NOT TARGET ${all})
@@ -33,6 +40,7 @@ function(kt_test name)
     kt_find_mongod_launcher(launcher)
   endif()
   add_test(NAME ${name} COMMAND ${launcher} $<TARGET_FILE:test_${name}> --tap=${CMAKE_BINARY_DIR}/results/${name}.tap)
+  kt_test_properties(${name})
 endfunction()
 
 # kt_plain_test(NAME SOURCES ... LINKS ...): a test with a main() of its own, in every build: for what
@@ -41,7 +49,7 @@ function(kt_plain_test name)
   kt_test_program(plain_${name} ${ARGN})
   kt_gather(plain_tests plain_${name})
   add_test(NAME ${name} COMMAND plain_${name})
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
+  kt_test_properties(${name} SKIP_RETURN_CODE 77)
 endfunction()
 
 # kt_python_test(NAME [MONGOD]): the unittest files test_*.py of the current folder, each a test NAME-* of its own. They
@@ -62,8 +70,7 @@ function(kt_python_test name)
     string(REGEX REPLACE "test_(.*)\\.py" "${name}-\\1" test ${file})
     add_test(NAME ${test} COMMAND ${launcher} ${python} ${CMAKE_SOURCE_DIR}/tests/support/run_unittest.py
                                   --tap ${CMAKE_BINARY_DIR}/results/${test}.tap ${CMAKE_CURRENT_SOURCE_DIR} ${file})
-    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 COST ${cost}
-                         ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
+    kt_test_properties(${test} SKIP_RETURN_CODE 77 COST ${cost} ENVIRONMENT "KEYTURN_BUILD=${CMAKE_BINARY_DIR}")
   endforeach()
 endfunction()
 

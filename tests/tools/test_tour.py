@@ -9,6 +9,7 @@ import struct
 import subprocess
 import time
 import unittest
+import unittest.mock
 
 from run_keyturn import PROGRAM, SOURCE, ProgramTest
 
@@ -254,6 +255,16 @@ class Running(ProgramTest):
         self.assertIn("its final name has come up meanwhile", stderr)
         self.assertNotIn("Nothing was touched", stderr)
         self.assertEqual(self.read("out"), b"theirs")
+
+    def test_a_killed_job_leaves_no_counters(self):
+        """libmongoc's, in /dev/shm."""
+        with unittest.mock.patch.dict(os.environ):
+            os.environ.pop("MONGOC_DISABLE_SHM", None)
+            process = self.start("--to", "/dev/null")
+        process.kill()
+        process.communicate()
+        self.pipe.close()
+        self.assertFalse(os.path.exists(f"/dev/shm/mongoc-{process.pid}"))
 
     def test_nohup_is_respected(self):
         script = 'trap "" HUP; exec "$0" "$@"'
