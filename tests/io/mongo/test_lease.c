@@ -2,6 +2,7 @@
 #include "io/mongo/lease.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,11 +88,13 @@ Test(lease, a_dead_owner_on_this_machine_is_followed_at_once_and_its_sessions_en
     cr_assert_eq(kt_owner_self(&self, &server.err), KT_OK);
     pid_t child = fork();
     if (child == 0)
-        _exit(0);
+        for (;;)
+            pause();
     dead.pid = (int)child;
     dead.started = kt_process_started(dead.pid);
-    cr_assert_neq(dead.started, 0);
+    cr_assert_eq(kill(child, SIGKILL), 0);
     cr_assert_eq(waitpid(child, NULL, 0), child);
+    cr_assert_neq(dead.started, 0);
 
     /* Its lane left a write open. */
     int64_t n;
