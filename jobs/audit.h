@@ -3,6 +3,7 @@
 #ifndef KT_JOBS_AUDIT_H
 #define KT_JOBS_AUDIT_H
 
+#include "io/store.h"
 #include "jobs/cmks.h"
 #include "keys/strategy_kms.h"
 #include "keyturn/audit.h"
@@ -16,7 +17,7 @@ struct kt_audit_reading {
     struct kt_buf where, name, hosts; /* of a server */
     uint64_t *names;                  /* hashes of keyAltNames; two equal ones are taken for the same name */
     size_t names_count, names_capacity;
-    uint8_t (*ids)[16]; /* sorted once the vault is read */
+    uint8_t (*ids)[16]; /* sorted once the data is looked at */
     bool *used;         /* beside ids */
     size_t ids_count, ids_capacity;
 };
@@ -47,7 +48,14 @@ KT_MUST_USE enum kt_status kt_audit_count_document(struct kt_audit *audit, struc
 KT_MUST_USE enum kt_status kt_audit_read_server(struct kt_audit *audit, struct kt_audit_reading *reading,
                                                 const char *uri, struct kt_error *err);
 
-/* Marks the DEKs that a value of the data uses. */
+/* Calls take for every run of documents of a namespace (NULL: of each). take's errors end it. */
+typedef enum kt_status (*kt_audit_take_fn)(struct kt_audit *audit, void *arg, const uint8_t *docs,
+                                           size_t nbytes, struct kt_error *err);
+KT_MUST_USE enum kt_status kt_audit_read_store(struct kt_audit *audit, struct kt_source *source,
+                                               const char *ns, kt_audit_take_fn take, void *arg,
+                                               struct kt_error *err);
+
+/* Marks the DEKs that a value of the data uses, or that the metadata beside it names. */
 KT_MUST_USE enum kt_status kt_audit_read_data(struct kt_audit *audit, struct kt_error *err);
 
 void kt_audit_reading_free(struct kt_audit_reading *reading);

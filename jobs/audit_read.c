@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "common/array.h"
-#include "csfle/walk.h"
 #include "io/mongo/client.h"
 #include "io/store.h"
 #include "jobs/audit.h"
@@ -142,12 +141,8 @@ static enum kt_status count_piece(struct kt_audit *audit, struct kt_audit_readin
     return status;
 }
 
-/* Calls take for every run of documents that is wanted. */
-typedef enum kt_status (*take_fn)(struct kt_audit *audit, void *arg, const uint8_t *docs, size_t nbytes,
-                                  struct kt_error *err);
-
-static enum kt_status read_store(struct kt_audit *audit, struct kt_source *source, const char *ns,
-                                 take_fn take, void *arg, struct kt_error *err)
+enum kt_status kt_audit_read_store(struct kt_audit *audit, struct kt_source *source, const char *ns,
+                                   kt_audit_take_fn take, void *arg, struct kt_error *err)
 {
     struct kt_piece piece = {0};
     struct kt_region region = {0};
@@ -179,19 +174,12 @@ static int compare_hashes(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    return memcmp(a, b, 16);
-}
-
 static void finish_vault(struct kt_audit_reading *reading)
 {
     if (reading->names_count)
         qsort(reading->names, reading->names_count, sizeof *reading->names, compare_hashes);
     for (size_t i = 1; i < reading->names_count; i++)
         reading->shown->duplicate_names += reading->names[i] == reading->names[i - 1];
-    if (reading->ids_count)
-        qsort(reading->ids, reading->ids_count, sizeof *reading->ids, compare_ids);
 }
 
 enum kt_status kt_audit_read_vault(struct kt_audit *audit, struct kt_audit_reading *reading,
@@ -217,69 +205,11 @@ enum kt_status kt_audit_read_vault(struct kt_audit *audit, struct kt_audit_readi
         status = kt_fail(err, KT_E_USAGE, "%s holds no %s; name the key vault with --key-vault-namespace",
                          store, audit->options.key_vault_namespace);
     else
-        status = read_store(audit, source, lone ? NULL : audit->options.key_vault_namespace, take_keys,
-                            reading, err);
+        status = kt_audit_read_store(audit, source, lone ? NULL : audit->options.key_vault_namespace,
+                                     take_keys, reading, err);
     kt_source_close(source);
     if (status == KT_OK)
         finish_vault(reading);
-    return status;
-}
-
-static void mark(struct kt_audit_reading *reading, const uint8_t *id)
-{
-    const uint8_t(*found)[16] =
-        bsearch(id, reading->ids, reading->ids_count, sizeof *reading->ids, compare_ids);
-    if (found)
-        reading->used[found - (const uint8_t(*)[16])reading->ids] = true;
-}
-
-/* A DEK that is wrongly called unused may be deleted, and its values are lost: what looks as if it named one
- * counts. */
-static enum kt_status take_data(struct kt_audit *audit, void *arg, const uint8_t *docs, size_t nbytes,
-                                struct kt_error *err)
-{
-    struct kt_ops *ops = arg;
-    struct kt_walk_fault fault;
-    for (uint32_t at = 0; at < nbytes; at += kt_load_le32(docs + at)) {
-        ops->count = 0;
-        enum kt_status status = kt_walk_key_ids(docs, at, kt_load_le32(docs + at), ops, &fault);
-        if (status == KT_E_FORMAT)
-            return kt_fail(err, status, "%s: a document is broken: %s", audit->options.from, fault.what);
-        if (status != KT_OK)
-            return kt_fail(err, status, "memory ran out");
-        for (size_t i = 0; i < ops->count; i++) {
-            const struct kt_op *op = &ops->v[i];
-            if (op->action == KT_FRAME)
-                continue;
-            const uint8_t *id = kt_payload_key_id(kt_span_of(docs + op->value, op->value_nbytes));
-            for (size_t v = 0; v < audit->result.vaults_count; v++)
-                mark(&audit->readings[v], id);
-        }
-    }
-    return KT_OK;
-}
-
-enum kt_status kt_audit_read_data(struct kt_audit *audit, struct kt_error *err)
-{
-    struct kt_source *source;
-    struct kt_ops ops = {0};
-    for (size_t v = 0; v < audit->result.vaults_count; v++) {
-        struct kt_audit_reading *reading = &audit->readings[v];
-        reading->used = calloc(reading->ids_count ? reading->ids_count : 1, sizeof *reading->used);
-        if (!reading->used)
-            return kt_fail(err, KT_E_NOMEM, "memory ran out");
-    }
-    enum kt_status status = kt_source_open(&source, audit->options.from, NULL, err);
-    if (status != KT_OK)
-        return status;
-    status = read_store(audit, source, NULL, take_data, &ops, err);
-    kt_source_close(source);
-    kt_ops_free(&ops);
-    for (size_t v = 0; v < audit->result.vaults_count; v++) {
-        struct kt_audit_reading *reading = &audit->readings[v];
-        for (size_t i = 0; i < reading->ids_count; i++)
-            reading->shown->unused += !reading->used[i];
-    }
     return status;
 }
 

@@ -82,7 +82,7 @@ static void print_vault(FILE *out, const struct kt_audit_vault *vault, const str
         fprintf(out, "  broken  %s document%s that drivers refuse\n", kt_count_text(vault->broken).s,
                 kt_summary_plural(vault->broken));
     if (result->looked_at_data)
-        fprintf(out, "  unused  %s DEK%s that no value of the data uses\n", kt_count_text(vault->unused).s,
+        fprintf(out, "  unused  %s DEK%s that nothing in the data names\n", kt_count_text(vault->unused).s,
                 kt_summary_plural(vault->unused));
 }
 

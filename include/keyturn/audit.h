@@ -56,7 +56,7 @@ struct kt_audit_vault {
     uint64_t backups; /* of deks: old wraps in a backup that a rewrap made */
     enum kt_audit_index index;
     uint64_t asked;  /* DEKs under options.cmk */
-    uint64_t unused; /* with options.from: DEKs that no value uses */
+    uint64_t unused; /* with options.from: DEKs that no value and no metadata names */
     const struct kt_audit_cmk *cmks;
     size_t cmks_count;
 };

@@ -6,6 +6,7 @@ import os
 import unittest
 
 import bson
+from bson import json_util
 from bson.binary import Binary
 
 import kmscrypt
@@ -140,7 +141,7 @@ class Status(stage.Case):
             out.write(bson.encode({"_id": 1, "deep": [{"v": Binary(payload, 6)}]}))
         done = self.status(self.fresh, "--from", self.path("dump"))
         self.assertEqual(done.report["keyVaults"][0]["unused"], 1)
-        self.assertIn("unused  1 DEK that no value of the data uses", done.out)
+        self.assertIn("unused  1 DEK that nothing in the data names", done.out)
 
     def test_values_of_queryable_encryption_use_their_deks_too(self):
         """So does what begins as one of ours and was cut."""
@@ -152,6 +153,20 @@ class Status(stage.Case):
                     out.write(bson.encode({"_id": 1, **document}))
                 done = self.status(self.fresh[:1], "--from", self.path("c.bson"), providers=False)
                 self.assertEqual(done.report["keyVaults"][0]["unused"], 0, (kind, document))
+
+    def test_a_collections_options_use_their_deks(self):
+        """Of encryptedFields or a validator a DEK is in use before the first value is sealed under it."""
+        key = Binary(bytes(self.fresh[0]["_id"]), 4)
+        os.makedirs(self.path("dump/shop"))
+        open(self.path("dump/shop/c.bson"), "wb").close()
+        encrypt = {"encrypt": {"keyId": [key], "bsonType": "string"}}
+        for options, unused in (({}, 1), ({"encryptedFields": {"fields": [{"path": "v", "keyId": key}]}}, 0),
+                                ({"validator": {"$jsonSchema": {"properties": {"v": encrypt}}}}, 0)):
+            with open(self.path("dump/shop/c.metadata.json"), "w", encoding="utf-8") as out:
+                out.write(json_util.dumps({"options": options, "indexes": [], "collectionName": "c"},
+                                          json_options=json_util.CANONICAL_JSON_OPTIONS))
+            done = self.status(self.fresh[:1], "--from", self.path("dump"), providers=False)
+            self.assertEqual(done.report["keyVaults"][0]["unused"], unused, options)
 
     def test_changes_in_a_dumps_oplog_use_their_deks(self):
         value = Binary(bytes([1]) + bytes(self.fresh[0]["_id"]) + os.urandom(65), 6)
