@@ -109,6 +109,11 @@ void kt_job_warn(struct kt_job *job, const char *fmt, ...) KT_PRINTF(2, 3);
 KT_MUST_USE enum kt_status kt_job_count_batch(struct kt_job *job, struct kt_job_batch *batch,
                                               struct kt_error *err);
 
+/* After the run (job_result.c). warn_of_lists: of what --only lists and nothing met, and of lists of failures
+ * that an earlier run left. fill_result: once .withheld is known; the command's and the KMS's part, too. */
+void kt_job_warn_of_lists(struct kt_job *job);
+void kt_job_fill_result(struct kt_job *job, enum kt_status status);
+
 /* What the job does with an entry of a source, of its own or of a second one over the same store: NULL, it
  * passes through. */
 struct kt_namespace *kt_job_entry_namespace(const struct kt_job *job, const struct kt_entry *entry);

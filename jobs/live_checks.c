@@ -7,6 +7,9 @@
 #include "io/mongo/fault.h"
 #include "jobs/indexes.h"
 
+/* Key documents that a server writes in a second of a transaction's life: a third of what was seen. */
+#define KEYS_A_SECOND 15000
+
 /* What stands in the way of changes alone: verify does not mind, and a dry run tells what the job will meet.
  */
 static enum kt_status in_the_way(const struct kt_live *live, const struct kt_error *err)
@@ -212,4 +215,34 @@ enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns, s
         kt_job_warn(live->job, "%s: indexes and options other than the collation are not copied",
                     ns->ns->name);
     return status == KT_OK ? create_target(live, ns, err) : status;
+}
+
+static enum kt_status lifetime(struct kt_live *live, int64_t *seconds, struct kt_error *err)
+{
+    bson_t command = BSON_INITIALIZER, reply;
+    bson_iter_t iter;
+    BSON_APPEND_INT32(&command, "getParameter", 1);
+    BSON_APPEND_INT32(&command, "transactionLifetimeLimitSeconds", 1);
+    enum kt_status status = kt_mongo_read(live->mongo, "admin", &command, NULL, &reply, err);
+    *seconds = 60;
+    if (status == KT_OK && bson_iter_init_find(&iter, &reply, "transactionLifetimeLimitSeconds"))
+        *seconds = bson_iter_as_int64(&iter);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    /* Who may not ask gets the preset. */
+    return status == KT_E_DENIED ? KT_OK : status;
+}
+
+enum kt_status kt_live_check_whole(struct kt_live *live, uint64_t keys, struct kt_error *err)
+{
+    int64_t seconds;
+    enum kt_status status = lifetime(live, &seconds, err);
+    uint64_t most = (uint64_t)(seconds > 0 ? seconds : 1) * KEYS_A_SECOND;
+    if (status != KT_OK || keys <= most)
+        return status;
+    return kt_fail(
+        err, KT_E_USAGE,
+        "--all-or-nothing: %llu DEKs do not fit into one transaction's lifetime of %lld s; %llu do: choose "
+        "fewer with --filter or --only, or leave the option out",
+        (unsigned long long)keys, (long long)seconds, (unsigned long long)most);
 }

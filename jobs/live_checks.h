@@ -26,6 +26,10 @@ KT_MUST_USE enum kt_status kt_live_check_copy(struct kt_live *live, const struct
 KT_MUST_USE enum kt_status kt_live_begin_copy(struct kt_live *live, struct kt_live_ns *ns,
                                               struct kt_error *err);
 
+/* Of rewrap --all-or-nothing: refuses (KT_E_USAGE) more keys than one transaction can write; the message says
+ * how many it can. */
+KT_MUST_USE enum kt_status kt_live_check_whole(struct kt_live *live, uint64_t keys, struct kt_error *err);
+
 /* After keys and lanes are there: see live_sample.c. Figures go to each namespace's sample; warns, and
  * refuses (KT_E_USAGE) a validator that takes nothing of what the job makes. */
 KT_MUST_USE enum kt_status kt_live_sample(struct kt_live *live, struct kt_error *err);

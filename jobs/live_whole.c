@@ -14,9 +14,6 @@
 #define CHUNK 1000
 #define TRIES_MAX 50
 
-/* Key documents that a server writes in a second of a transaction's life: a third of what was seen. */
-#define KEYS_A_SECOND 15000
-
 /* One key with its new wrap: offsets into the bytes of all of them. */
 struct whole_key {
     uint8_t id[16];
@@ -32,36 +29,6 @@ struct whole {
     struct whole_key *keys;
     size_t count, capacity;
 };
-
-static enum kt_status lifetime(struct kt_live *live, int64_t *seconds, struct kt_error *err)
-{
-    bson_t command = BSON_INITIALIZER, reply;
-    bson_iter_t iter;
-    BSON_APPEND_INT32(&command, "getParameter", 1);
-    BSON_APPEND_INT32(&command, "transactionLifetimeLimitSeconds", 1);
-    enum kt_status status = kt_mongo_read(live->mongo, "admin", &command, NULL, &reply, err);
-    *seconds = 60;
-    if (status == KT_OK && bson_iter_init_find(&iter, &reply, "transactionLifetimeLimitSeconds"))
-        *seconds = bson_iter_as_int64(&iter);
-    bson_destroy(&reply);
-    bson_destroy(&command);
-    /* Who may not ask gets the preset. */
-    return status == KT_E_DENIED ? KT_OK : status;
-}
-
-enum kt_status kt_live_check_whole(struct kt_live *live, uint64_t keys, struct kt_error *err)
-{
-    int64_t seconds;
-    enum kt_status status = lifetime(live, &seconds, err);
-    uint64_t most = (uint64_t)(seconds > 0 ? seconds : 1) * KEYS_A_SECOND;
-    if (status != KT_OK || keys <= most)
-        return status;
-    return kt_fail(
-        err, KT_E_USAGE,
-        "--all-or-nothing: %llu DEKs do not fit into one transaction's lifetime of %lld s; %llu do: choose "
-        "fewer with --filter or --only, or leave the option out",
-        (unsigned long long)keys, (long long)seconds, (unsigned long long)most);
-}
 
 static enum kt_status keep(struct whole *w, const struct kt_rewrap_key *key)
 {
