@@ -6,6 +6,8 @@ import unittest
 
 import rawbson as b
 from bad import NS, Bad, person
+from people import People
+from vault import write_schema
 
 
 class Dump(Bad):
@@ -61,6 +63,48 @@ class Names(Dump):
         done = self.keyturn("encrypt", *self.job, *only(there, missing))
         self.assertIn("1 of the 2 that it lists", done.text)
         self.assertTrue(any("that it lists" in warning for warning in done.report["warnings"]))
+
+
+class Chosen(People):
+    def test_namespaces(self):
+        for ns in ("shop.people", "shop.staff", "shop.sub.people", "log.people"):
+            db, collection = ns.split(".", 1)
+            self.path("dump", db).mkdir(parents=True, exist_ok=True)
+            self.path("dump", db, collection + ".bson").write_bytes(self.docs[0])
+        rule = self.schema[NS]
+        names = ("shop.people", "shop.staff", "shop.sub.people", "log.people")
+        options = self.keys + write_schema(self.path("all.json"), {ns: rule for ns in (*names, "not.there")})
+        cases = {
+            (): set(names),
+            ("--ns-include", "shop.*"): {"shop.people", "shop.staff", "shop.sub.people"},
+            ("--ns-include", "*.people", "--ns-exclude", "log.*"): {"shop.people", "shop.sub.people"},
+            ("--ns-exclude", "shop.people", "--ns-exclude", "shop.st*"): {"shop.sub.people", "log.people"},
+            ("--ns-include", "shop.people", "--ns-include", "log.people"): {"shop.people", "log.people"},
+        }
+        for i, (more, wanted) in enumerate(cases.items()):
+            with self.subTest(more):
+                done = self.keyturn("encrypt", *options, *more, "--from", "dump", "--to", f"out{i}")
+                self.assertEqual(wanted, set(done.report["namespaces"]))
+                for ns in names:
+                    raw = (
+                        self.path(f"out{i}", *ns.split(".", 1)).with_name(ns.split(".", 1)[1] + ".bson").read_bytes()
+                    )
+                    self.assertEqual(ns in wanted, raw != self.docs[0], ns)
+                if not more:
+                    self.assertIn("not.there", done.text)
+                    self.assertTrue(any("not.there" in warning for warning in done.report["warnings"]))
+
+    def test_metadata_names_a_collection_and_percent_signs_are_decoded(self):
+        self.path("dump/shop").mkdir(parents=True)
+        self.path("dump/shop/peo%2Fple.bson").write_bytes(self.docs[0])
+        self.path("dump/shop/short.bson").write_bytes(self.docs[0])
+        self.path("dump/shop/short.metadata.json").write_text('{"collectionName": "a very long name", "indexes": []}')
+        names = {"shop.peo/ple": self.schema[NS], "shop.a very long name": self.schema[NS]}
+        done = self.keyturn(
+            "encrypt", *self.keys, *write_schema(self.path("all.json"), names), "--from", "dump", "--to", "out"
+        )
+        self.assertEqual(set(names), set(done.report["namespaces"]))
+        self.assertEqual([2, 2], [ns["values"] for ns in done.report["namespaces"].values()])
 
 
 class Kinds(Dump):

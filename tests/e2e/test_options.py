@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the options promise: dry runs that say exactly what a run does, lists of failures that can be worked off, names
-of namespaces, keys that documents name, reports."""
+"""What the options promise: dry runs that say exactly what a run does, lists of failures that can be worked off, keys
+that documents name, reports."""
 
 import json
 import os
@@ -8,51 +8,12 @@ import subprocess
 import unittest
 
 import rawbson as b
-from rig import PROGRAM, Case
-from vault import Vault, schema, seal, write_schema
+from people import NS, People
+from rig import PROGRAM
+from vault import schema, seal, write_schema
 
-NS = "shop.people"
 
-
-class Options(Case):
-    """Twelve documents: five good ones, three that fail for three reasons, one without the fields, three good ones."""
-
-    def setUp(self):
-        super().setUp()
-        self.vault = Vault(["name", "email"])
-        self.keys = self.vault.write(self.folder)
-        self.schema = {
-            NS: schema(
-                {
-                    "name": self.vault.rule("name", types="string"),
-                    "contact": schema({"email": self.vault.rule("email", True, "string")}),
-                }
-            )
-        }
-        self.options = self.keys + write_schema(self.path("schema.json"), self.schema)
-        self.docs = [self.person(i) for i in range(12)]
-        self.docs[5] = self.person(5, name=(b.NULL, b""))
-        self.docs[6] = self.person(6, email=(b.INT, b.int32(6)))
-        self.docs[7] = self.person(7, name=(b.MIN_KEY, b""), email=(b.UNDEFINED, b""))
-        self.docs[8] = b.document(("_id", b.INT, b.int32(8)), ("x", b.NULL, b""))
-        self.path("people.bson").write_bytes(b"".join(self.docs))
-        self.here = ["--ns-include", NS, "--from", "people.bson"]
-
-    @staticmethod
-    def person(i, name=None, email=None, tail=None):
-        contact = b.document(
-            ("email", *(email or (b.STRING, b.string(f"p{i}@example.org")))), ("n", b.INT, b.int32(i))
-        )
-        return b.document(
-            ("_id", b.INT, b.int32(i)),
-            ("name", *(name or (b.STRING, b.string(f"person {i}")))),
-            ("contact", b.OBJECT, contact),
-            ("tail", b.STRING, b.string("t" * i if tail is None else tail)),
-        )
-
-    def listed(self, name=f"{NS}-failed.ndjson"):
-        return [json.loads(line) for line in self.path(name).read_text().splitlines()]
-
+class Options(People):
     def test_failed_documents_stay_and_are_listed(self):
         done = self.keyturn("encrypt", *self.options, *self.here, "--to", "out", exit=1)
         self.assertEqual((12, 8, 16, 3), tuple(done.ns[k] for k in ("documents", "changed", "values", "failed")))
@@ -205,46 +166,6 @@ class Options(Case):
         self.assertEqual((0, 1), (done.ns["values"], done.ns["failed"]))
         done = self.keyturn("decrypt", *self.keys, "--ns-include", NS, "--from", "odd.bson", "--to", "back", exit=1)
         self.assertIn("failed", done.text + done.out.decode())
-
-    def test_namespaces(self):
-        for ns in ("shop.people", "shop.staff", "shop.sub.people", "log.people"):
-            db, collection = ns.split(".", 1)
-            self.path("dump", db).mkdir(parents=True, exist_ok=True)
-            self.path("dump", db, collection + ".bson").write_bytes(self.docs[0])
-        rule = self.schema[NS]
-        names = ("shop.people", "shop.staff", "shop.sub.people", "log.people")
-        options = self.keys + write_schema(self.path("all.json"), {ns: rule for ns in (*names, "not.there")})
-        cases = {
-            (): set(names),
-            ("--ns-include", "shop.*"): {"shop.people", "shop.staff", "shop.sub.people"},
-            ("--ns-include", "*.people", "--ns-exclude", "log.*"): {"shop.people", "shop.sub.people"},
-            ("--ns-exclude", "shop.people", "--ns-exclude", "shop.st*"): {"shop.sub.people", "log.people"},
-            ("--ns-include", "shop.people", "--ns-include", "log.people"): {"shop.people", "log.people"},
-        }
-        for i, (more, wanted) in enumerate(cases.items()):
-            with self.subTest(more):
-                done = self.keyturn("encrypt", *options, *more, "--from", "dump", "--to", f"out{i}")
-                self.assertEqual(wanted, set(done.report["namespaces"]))
-                for ns in names:
-                    raw = (
-                        self.path(f"out{i}", *ns.split(".", 1)).with_name(ns.split(".", 1)[1] + ".bson").read_bytes()
-                    )
-                    self.assertEqual(ns in wanted, raw != self.docs[0], ns)
-                if not more:
-                    self.assertIn("not.there", done.text)
-                    self.assertTrue(any("not.there" in warning for warning in done.report["warnings"]))
-
-    def test_metadata_names_a_collection_and_percent_signs_are_decoded(self):
-        self.path("dump/shop").mkdir(parents=True)
-        self.path("dump/shop/peo%2Fple.bson").write_bytes(self.docs[0])
-        self.path("dump/shop/short.bson").write_bytes(self.docs[0])
-        self.path("dump/shop/short.metadata.json").write_text('{"collectionName": "a very long name", "indexes": []}')
-        names = {"shop.peo/ple": self.schema[NS], "shop.a very long name": self.schema[NS]}
-        done = self.keyturn(
-            "encrypt", *self.keys, *write_schema(self.path("all.json"), names), "--from", "dump", "--to", "out"
-        )
-        self.assertEqual(set(names), set(done.report["namespaces"]))
-        self.assertEqual([2, 2], [ns["values"] for ns in done.report["namespaces"].values()])
 
     def test_documents_name_their_keys(self):
         """keyId as a JSON pointer: one key a tenant; a document whose name leads nowhere fails alone."""

@@ -6,17 +6,10 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-#include "tests/keys/fixture.h"
-
-#define KEY64_REST                                                                                           \
-    "REVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3"                                         \
-    "h5ejAxMjM0NTY3ODkrL0FCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaYWJjZGVm"
-#define KEY64 "QUJD" KEY64_REST
-/* What it decodes to. */
-#define KEY96                                                                                                \
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
+#include "tests/keys/providers_json.h"
 
 static struct fixture f;
+static struct kt_error err;
 
 static void open_fixture(void)
 {
@@ -31,55 +24,17 @@ static void close_fixture(void)
 
 TestSuite(providers, .init = open_fixture, .fini = close_fixture);
 
-static struct kt_error err;
-
-static enum kt_status parse(const char *kms, const char *tls, struct kt_providers **providers)
-{
-    bson_error_t error;
-    bson_t *kms_doc = bson_new_from_json((const uint8_t *)kms, -1, &error);
-    cr_assert_not_null(kms_doc, "%s: %s", kms, error.message);
-    bson_t *tls_doc = tls ? bson_new_from_json((const uint8_t *)tls, -1, &error) : NULL;
-    struct kt_span tls_span = {0};
-    if (tls_doc)
-        tls_span = kt_span_of(bson_get_data(tls_doc), tls_doc->len);
-    err = (struct kt_error){0};
-    enum kt_status status = kt_providers_new(providers, kt_span_of(bson_get_data(kms_doc), kms_doc->len),
-                                             tls_span, "kms.json", f.secmem, f.engine, &err);
-    bson_destroy(kms_doc);
-    bson_destroy(tls_doc);
-    return status;
-}
-
-static struct kt_providers *parsed(const char *kms, const char *tls)
-{
-    struct kt_providers *providers;
-    cr_assert_eq(parse(kms, tls, &providers), KT_OK, "%s: %s", kms, err.message);
-    return providers;
-}
-
-static void refused(const char *kms, const char *tls, const char *says)
-{
-    struct kt_providers *providers = (void *)1;
-    size_t before = kt_secmem_available(f.secmem);
-    cr_assert_eq(parse(kms, tls, &providers), KT_E_CONFIG, "%s was taken", kms);
-    cr_expect_null(providers);
-    cr_expect_eq(err.status, KT_E_CONFIG);
-    cr_expect_not_null(strstr(err.message, "kms.json: "), "%s", err.message);
-    cr_expect_not_null(strstr(err.message, says), "says \"%s\", not \"%s\"", err.message, says);
-    cr_expect_null(strstr(err.message, "s3cret"), "%s", err.message);
-    cr_expect_eq(kt_secmem_available(f.secmem), before, "locked memory leaks");
-}
-
 Test(providers, all_providers_with_all_their_fields)
 {
-    struct kt_providers *p =
-        parsed("{\"aws\":{\"accessKeyId\":\"a\",\"secretAccessKey\":\"s\",\"sessionToken\":\"t\"},"
-               "\"azure\":{\"tenantId\":\"t\",\"clientId\":\"c\",\"clientSecret\":\"s\","
-               "\"identityPlatformEndpoint\":\"https://login.example.com/\"},"
-               "\"gcp\":{\"email\":\"e\",\"privateKey\":\"Zm9v\",\"endpoint\":\"oauth2.example.com:443\"},"
-               "\"kmip\":{\"endpoint\":\"localhost:5698\"},"
-               "\"local\":{\"key\":\"" KEY64 "\"}}",
-               NULL);
+    struct kt_providers *p = providers_parsed(
+        &f,
+        "{\"aws\":{\"accessKeyId\":\"a\",\"secretAccessKey\":\"s\",\"sessionToken\":\"t\"},"
+        "\"azure\":{\"tenantId\":\"t\",\"clientId\":\"c\",\"clientSecret\":\"s\","
+        "\"identityPlatformEndpoint\":\"https://login.example.com/\"},"
+        "\"gcp\":{\"email\":\"e\",\"privateKey\":\"Zm9v\",\"endpoint\":\"oauth2.example.com:443\"},"
+        "\"kmip\":{\"endpoint\":\"localhost:5698\"},"
+        "\"local\":{\"key\":\"" KEY64 "\"}}",
+        NULL);
     static const enum kt_kms kms[] = {KT_KMS_AWS, KT_KMS_AZURE, KT_KMS_GCP, KT_KMS_KMIP, KT_KMS_LOCAL};
     cr_assert_eq(kt_providers_count(p), 5);
     for (size_t i = 0; i < 5; i++) {
@@ -97,7 +52,7 @@ Test(providers, all_providers_with_all_their_fields)
 Test(providers, credentials_are_kept_as_they_stand)
 {
     struct kt_providers *p =
-        parsed("{\"aws:eu\":{\"accessKeyId\":\"AK\",\"secretAccessKey\":\"s3cret\"}}", NULL);
+        providers_parsed(&f, "{\"aws:eu\":{\"accessKeyId\":\"AK\",\"secretAccessKey\":\"s3cret\"}}", NULL);
     const struct kt_provider *aws = kt_providers_find(p, kt_span_str("aws:eu"));
     bson_t doc;
     bson_iter_t iter;
@@ -108,25 +63,16 @@ Test(providers, credentials_are_kept_as_they_stand)
     kt_providers_free(p);
 }
 
-Test(providers, tokens_stand_alone)
-{
-    kt_providers_free(parsed("{\"azure\":{\"accessToken\":\"t\"},\"gcp:x\":{\"accessToken\":\"t\"}}", NULL));
-    refused("{\"azure\":{\"accessToken\":\"t\",\"tenantId\":\"s3cret\"}}", NULL,
-            "azure: tenantId is no field");
-    refused("{\"gcp\":{\"accessToken\":\"t\",\"email\":\"s3cret\"}}", NULL, "gcp: email is no field");
-    refused("{\"azure\":{\"accessToken\":1}}", NULL, "azure: accessToken must be a string");
-}
-
 Test(providers, empty_documents_mean_the_environment)
 {
-    struct kt_providers *p = parsed("{\"aws\":{},\"azure\":{},\"gcp\":{}}", NULL);
+    struct kt_providers *p = providers_parsed(&f, "{\"aws\":{},\"azure\":{},\"gcp\":{}}", NULL);
     for (size_t i = 0; i < 3; i++)
         cr_expect_eq(kt_providers_at(p, i)->credentials.nbytes, 5);
     kt_providers_free(p);
-    refused("{\"aws:eu\":{}}", NULL, "\"aws:eu\" is empty");
-    refused("{\"local:a\":{}}", NULL, "\"local:a\" is empty");
-    refused("{\"local\":{}}", NULL, "local: key is missing");
-    refused("{\"kmip\":{}}", NULL, "kmip: endpoint is missing");
+    providers_refused(&f, "{\"aws:eu\":{}}", NULL, "\"aws:eu\" is empty");
+    providers_refused(&f, "{\"local:a\":{}}", NULL, "\"local:a\" is empty");
+    providers_refused(&f, "{\"local\":{}}", NULL, "local: key is missing");
+    providers_refused(&f, "{\"kmip\":{}}", NULL, "kmip: endpoint is missing");
 }
 
 static bool opens_as(const struct kt_provider *provider, const char *key96)
@@ -139,12 +85,13 @@ static bool opens_as(const struct kt_provider *provider, const char *key96)
 
 Test(providers, a_local_key_is_binary_or_base64)
 {
-    struct kt_providers *p =
-        parsed("{\"local\":{\"key\":\"" KEY64 "\"},"
-               "\"local:sub0\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"00\"}}},"
-               "\"local:sub80\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"80\"}}},"
-               "\"local:lines\":{\"key\":\" QUJD\\n" KEY64_REST "\\n\"}}",
-               NULL);
+    struct kt_providers *p = providers_parsed(
+        &f,
+        "{\"local\":{\"key\":\"" KEY64 "\"},"
+        "\"local:sub0\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"00\"}}},"
+        "\"local:sub80\":{\"key\":{\"$binary\":{\"base64\":\"" KEY64 "\",\"subType\":\"80\"}}},"
+        "\"local:lines\":{\"key\":\" QUJD\\n" KEY64_REST "\\n\"}}",
+        NULL);
     cr_assert_eq(kt_providers_count(p), 4);
     for (size_t i = 0; i < 4; i++)
         cr_expect(opens_as(kt_providers_at(p, i), KEY96), "%s", kt_providers_at(p, i)->id);
@@ -164,73 +111,15 @@ Test(providers, binary_of_the_old_subtype_is_read_as_drivers_do)
     kt_providers_free(p);
 }
 
-Test(providers, local_keys_of_any_other_length_or_form_are_refused)
-{
-    refused("{\"local\":{\"key\":\"Zm9v\"}}", NULL, "local: key must be 96 bytes, here 3");
-    refused("{\"local\":{\"key\":\"" KEY64 "Zg==\"}}", NULL, "local: key must be 96 bytes, here 97");
-    refused("{\"local\":{\"key\":{\"$binary\":{\"base64\":\"Zm9v\",\"subType\":\"00\"}}}}", NULL,
-            "local: key must be 96 bytes, here 3");
-    refused("{\"local\":{\"key\":{\"$binary\":{\"base64\":\"\",\"subType\":\"00\"}}}}", NULL,
-            "local: key is empty");
-    refused("{\"local\":{\"key\":\"\"}}", NULL, "local: key is empty");
-    refused("{\"local:s\":{\"key\":\"s3cret!\"}}", NULL, "local:s: key is no base64");
-    refused("{\"local\":{\"key\":7}}", NULL, "local: key must be binary or a base64 string");
-    refused("{\"local\":{\"key\":\"" KEY64 "\",\"extra\":1}}", NULL, "local: extra is no field");
-}
-
-Test(providers, missing_and_unknown_fields_are_named)
-{
-    refused("{\"aws\":{\"accessKeyId\":\"a\"}}", NULL, "kmsProviders: aws: secretAccessKey is missing");
-    refused("{\"aws\":{\"secretAccessKey\":\"s3cret\"}}", NULL, "aws: accessKeyId is missing");
-    refused("{\"aws\":{\"accessKeyId\":\"a\",\"secretAccessKey\":\"s3cret\",\"region\":\"r\"}}", NULL,
-            "aws: region is no field");
-    refused("{\"azure\":{\"tenantId\":\"t\",\"clientId\":\"c\"}}", NULL, "azure: clientSecret is missing");
-    refused("{\"gcp\":{\"email\":\"e\"}}", NULL, "gcp: privateKey is missing");
-    refused("{\"gcp\":{\"email\":\"e\",\"privateKey\":\"s3cret!\"}}", NULL, "gcp: privateKey is no base64");
-    refused("{\"kmip\":{\"endpoint\":\"h\",\"port\":1}}", NULL, "kmip: port is no field");
-}
-
-Test(providers, wrong_types_are_named_without_the_value)
-{
-    refused("{\"aws\":{\"accessKeyId\":1,\"secretAccessKey\":\"s3cret\"}}", NULL,
-            "accessKeyId must be a string");
-    refused("{\"aws\":{\"accessKeyId\":\"a\",\"secretAccessKey\":[\"s3cret\"]}}", NULL,
-            "secretAccessKey must be a string");
-    refused("{\"aws\":{\"accessKeyId\":\"\",\"secretAccessKey\":\"s3cret\"}}", NULL, "accessKeyId is empty");
-    refused("{\"aws\":{\"accessKeyId\":\"a\\u0000b\",\"secretAccessKey\":\"s3cret\"}}", NULL,
-            "accessKeyId contains a NUL");
-    refused("{\"aws\":\"s3cret\"}", NULL, "\"aws\" must be a document");
-    refused("{\"aws\":[]}", NULL, "\"aws\" must be a document");
-    refused("{\"kmip\":{\"endpoint\":5}}", NULL, "kmip: endpoint must be a string");
-}
-
-Test(providers, hosts_need_a_dot_but_for_kmip)
-{
-    refused("{\"gcp\":{\"email\":\"e\",\"privateKey\":\"Zm9v\",\"endpoint\":\"localhost\"}}", NULL,
-            "gcp: endpoint must be host[:port]");
-    refused("{\"azure\":{\"tenantId\":\"t\",\"clientId\":\"c\",\"clientSecret\":\"s3cret\","
-            "\"identityPlatformEndpoint\":\"localhost\"}}",
-            NULL, "identityPlatformEndpoint must be host[:port]");
-    kt_providers_free(parsed("{\"kmip\":{\"endpoint\":\"localhost\"}}", NULL));
-    kt_providers_free(parsed("{\"kmip\":{\"endpoint\":\"tls://keys:5696/\"}}", NULL));
-    kt_providers_free(parsed("{\"kmip\":{\"endpoint\":\"[::1]:5696\"}}", NULL));
-    refused("{\"kmip\":{\"endpoint\":\"https://\"}}", NULL,
-            "kmip: endpoint must be host[:port], and has no host");
-    refused("{\"kmip\":{\"endpoint\":\"keys:port\"}}", NULL,
-            "kmip: endpoint must be host[:port], and has a port");
-    refused("{\"gcp\":{\"email\":\"e\",\"privateKey\":\"Zm9v\",\"endpoint\":\"https:///x.y\"}}", NULL,
-            "gcp: endpoint must be host[:port], and has no host");
-}
-
 Test(providers, ids_are_a_type_with_or_without_a_name)
 {
-    kt_providers_free(parsed("{\"kmip:A_z09\":{\"endpoint\":\"h\"}}", NULL));
+    kt_providers_free(providers_parsed(&f, "{\"kmip:A_z09\":{\"endpoint\":\"h\"}}", NULL));
     static const char *const bad[] = {"loca",     "Local", "local:", "local:a-b", "local:a:b",
                                       "local: a", ":a",    "",       "vault"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char json[400];
         snprintf(json, sizeof json, "{\"%s\":{\"key\":\"" KEY64 "\"}}", bad[i]);
-        refused(json, NULL, "is no KMS provider");
+        providers_refused(&f, json, NULL, "is no KMS provider");
     }
 }
 
@@ -261,7 +150,7 @@ Test(providers, what_stands_there_twice_is_refused)
 
 Test(providers, nothing_configured_is_refused)
 {
-    refused("{}", NULL, "kmsProviders names no KMS provider");
+    providers_refused(&f, "{}", NULL, "kmsProviders names no KMS provider");
 }
 
 Test(providers, broken_bson_is_refused_at_every_length)
@@ -306,10 +195,10 @@ Test(providers, damaged_bson_never_reads_outside)
 Test(providers, tls_options_go_to_their_provider)
 {
     struct kt_providers *p =
-        parsed("{\"kmip\":{\"endpoint\":\"h\"},\"kmip:b\":{\"endpoint\":\"h\"}}",
-               "{\"kmip:b\":{\"tlsCAFile\":\"ca.pem\",\"tlsCertificateKeyFile\":\"c.pem\","
-               "\"tlsCertificateKeyFilePassword\":\"s3cret\",\"tlsDisableOCSPEndpointCheck\":true},"
-               "\"aws\":{\"tlsCAFile\":\"not configured, so ignored\"}}");
+        providers_parsed(&f, "{\"kmip\":{\"endpoint\":\"h\"},\"kmip:b\":{\"endpoint\":\"h\"}}",
+                         "{\"kmip:b\":{\"tlsCAFile\":\"ca.pem\",\"tlsCertificateKeyFile\":\"c.pem\","
+                         "\"tlsCertificateKeyFilePassword\":\"s3cret\",\"tlsDisableOCSPEndpointCheck\":true},"
+                         "\"aws\":{\"tlsCAFile\":\"not configured, so ignored\"}}");
     cr_expect_null(kt_providers_at(p, 0)->tls_options.data);
     bson_t doc;
     bson_iter_t iter;
@@ -318,32 +207,6 @@ Test(providers, tls_options_go_to_their_provider)
     cr_assert(bson_iter_init_find(&iter, &doc, "tlsCAFile"));
     cr_expect_str_eq(bson_iter_utf8(&iter, NULL), "ca.pem");
     kt_providers_free(p);
-}
-
-Test(providers, insecure_tls_options_are_prohibited_by_name)
-{
-    static const char *const insecure[] = {"tlsInsecure", "tlsAllowInvalidCertificates",
-                                           "tlsAllowInvalidHostnames",
-                                           "tlsDisableCertificateRevocationCheck"};
-    for (size_t i = 0; i < 4; i++) {
-        char tls[200], says[200];
-        snprintf(tls, sizeof tls, "{\"kmip\":{\"tlsCAFile\":\"a\",\"%s\":false}}", insecure[i]);
-        snprintf(says, sizeof says, "tlsOptions: kmip: Insecure TLS options prohibited: %s", insecure[i]);
-        refused("{\"kmip\":{\"endpoint\":\"h\"}}", tls, says);
-    }
-    refused("{\"kmip\":{\"endpoint\":\"h\"}}", "{\"kmip\":{\"TLSINSECURE\":1}}",
-            "Insecure TLS options prohibited");
-}
-
-Test(providers, wrong_tls_options_are_refused)
-{
-    static const char kms[] = "{\"kmip\":{\"endpoint\":\"h\"},\"local\":{\"key\":\"" KEY64 "\"}}";
-    refused(kms, "{\"kmip\":{\"tlsCaFile\":\"a\"}}", "tlsOptions: kmip: tlsCaFile is no field");
-    refused(kms, "{\"kmip\":{\"tlsCAFile\":7}}", "kmip: tlsCAFile must be a string");
-    refused(kms, "{\"kmip\":{\"tlsDisableOCSPEndpointCheck\":1}}", "must be true or false");
-    refused(kms, "{\"kmip\":\"s3cret\"}", "tlsOptions: \"kmip\" must be a document");
-    refused(kms, "{\"local\":{\"tlsCAFile\":\"a\"}}", "\"local\" is no KMS provider that is reached by TLS");
-    refused(kms, "{\"ldap\":{\"tlsCAFile\":\"a\"}}", "\"ldap\" is no KMS provider");
 }
 
 Test(providers, a_full_pool_is_said_and_leaks_nothing)
@@ -356,7 +219,8 @@ Test(providers, a_full_pool_is_said_and_leaks_nothing)
         ;
     kt_secmem_free(f.secmem, last);
     size_t before = kt_secmem_available(f.secmem);
-    cr_expect_eq(parse("{\"kmip\":{\"endpoint\":\"h\"},\"local:a\":{\"key\":\"" KEY64 "\"}}", NULL, &p),
+    cr_expect_eq(providers_parse(&f, "{\"kmip\":{\"endpoint\":\"h\"},\"local:a\":{\"key\":\"" KEY64 "\"}}",
+                                 NULL, &p, &err),
                  KT_E_NOMEM);
     cr_expect_not_null(strstr(err.message, "ulimit -l"), "%s", err.message);
     cr_expect_eq(kt_secmem_available(f.secmem), before);
@@ -364,7 +228,7 @@ Test(providers, a_full_pool_is_said_and_leaks_nothing)
 
 Test(providers, nobody_is_found_by_part_of_an_id)
 {
-    struct kt_providers *p = parsed("{\"kmip:ab\":{\"endpoint\":\"h\"}}", NULL);
+    struct kt_providers *p = providers_parsed(&f, "{\"kmip:ab\":{\"endpoint\":\"h\"}}", NULL);
     cr_expect_null(kt_providers_find(p, kt_span_str("kmip")));
     cr_expect_null(kt_providers_find(p, kt_span_str("kmip:a")));
     cr_expect_null(kt_providers_find(p, kt_span_str("kmip:abc")));

@@ -5,13 +5,10 @@
  *   {"do": "call", "op": "wrap", "account": ID, "masterKey": {}, "source": {}, "in": BASE64}
  *   {"do": "load", "account": ID, "masterKey": {}, "source": {}, "count": N}
  *   {"do": "sleep", "ms": N}
- * With "wrapOnly": 1 a load ends after its wraps.
- * A load wraps N random keys (under source, when there is one, and rewraps them), unwraps them and compares.
- */
-#include <bson/bson.h>
+ * What a load does stands in kms_client_load.c. */
+#include "tests/kms/kms_client.h"
+
 #include <curl/curl.h>
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +17,6 @@
 
 #include "common/clock.h"
 #include "kms/json.h"
-#include "kms/kms.h"
 #include "kms/secbuf.h"
 
 #define ACCOUNTS_MAX 32
@@ -62,7 +58,7 @@ static bson_t *read_input(void)
     return json;
 }
 
-static struct kt_span document(const bson_iter_t *parent, const char *name)
+struct kt_span client_document(const bson_iter_t *parent, const char *name)
 {
     bson_iter_t it;
     uint32_t nbytes;
@@ -73,7 +69,7 @@ static struct kt_span document(const bson_iter_t *parent, const char *name)
     return kt_span_of(data, nbytes);
 }
 
-static const char *text(const bson_iter_t *parent, const char *name)
+const char *client_text(const bson_iter_t *parent, const char *name)
 {
     bson_iter_t it;
     if (!bson_iter_recurse(parent, &it) || !bson_iter_find(&it, name) || !BSON_ITER_HOLDS_UTF8(&it))
@@ -81,7 +77,7 @@ static const char *text(const bson_iter_t *parent, const char *name)
     return bson_iter_utf8(&it, NULL);
 }
 
-static int64_t number(const bson_iter_t *parent, const char *name, int64_t otherwise)
+int64_t client_number(const bson_iter_t *parent, const char *name, int64_t otherwise)
 {
     bson_iter_t it;
     if (!bson_iter_recurse(parent, &it) || !bson_iter_find(&it, name))
@@ -105,18 +101,18 @@ static void read_accounts(const bson_t *input)
     if (!bson_iter_init_find(&it, input, "accounts") || !bson_iter_recurse(&it, &item))
         die("no accounts");
     while (bson_iter_next(&item) && accounts_count < ACCOUNTS_MAX) {
-        struct kt_span credentials = document(&item, "credentials");
+        struct kt_span credentials = client_document(&item, "credentials");
         uint8_t *locked = kt_secmem_alloc(secmem, credentials.nbytes);
         memcpy(locked, credentials.data, credentials.nbytes);
         accounts[accounts_count++] =
-            (struct kt_kms_account){bson_iter_key(&item), kms_of(text(&item, "kms")),
-                                    kt_span_of(locked, credentials.nbytes), document(&item, "tls")};
+            (struct kt_kms_account){bson_iter_key(&item), kms_of(client_text(&item, "kms")),
+                                    kt_span_of(locked, credentials.nbytes), client_document(&item, "tls")};
     }
 }
 
-static struct kt_kms_account *account(const bson_iter_t *step)
+struct kt_kms_account *client_account(const bson_iter_t *step)
 {
-    const char *id = text(step, "account");
+    const char *id = client_text(step, "account");
     for (size_t i = 0; i < accounts_count; i++)
         if (id && strcmp(accounts[i].id, id) == 0)
             return &accounts[i];
@@ -133,7 +129,7 @@ static void on_done(struct kt_kms_call *call)
     pthread_mutex_unlock(&lock);
 }
 
-static void submit(struct kt_kms_call *call)
+void client_submit(struct kt_kms_call *call)
 {
     call->done = on_done;
     pthread_mutex_lock(&lock);
@@ -143,7 +139,7 @@ static void submit(struct kt_kms_call *call)
         usleep(1000);
 }
 
-static void wait_all(void)
+void client_wait(void)
 {
     pthread_mutex_lock(&lock);
     while (open_calls)
@@ -184,100 +180,23 @@ static void do_call(const bson_iter_t *step, bson_t *result)
 {
     static uint8_t in[KT_KMS_OUT_MAX], out[KT_KMS_OUT_MAX];
     size_t in_nbytes = 0;
-    const char *base64 = text(step, "in");
+    const char *base64 = client_text(step, "in");
     if (base64 && !kt_base64_decode(kt_span_str(base64), in, sizeof in, &in_nbytes))
         die("in is no base64");
-    struct kt_kms_call call = {.op = op_of(text(step, "op")),
-                               .account = account(step),
-                               .master_key = document(step, "masterKey"),
-                               .source = document(step, "source"),
+    struct kt_kms_call call = {.op = op_of(client_text(step, "op")),
+                               .account = client_account(step),
+                               .master_key = client_document(step, "masterKey"),
+                               .source = client_document(step, "source"),
                                .in = kt_span_of(in, in_nbytes),
                                .out = out,
                                .out_capacity = sizeof out};
-    submit(&call);
-    if (number(step, "cancelAfterMs", 0)) {
-        usleep((unsigned)number(step, "cancelAfterMs", 0) * 1000);
+    client_submit(&call);
+    if (client_number(step, "cancelAfterMs", 0)) {
+        usleep((unsigned)client_number(step, "cancelAfterMs", 0) * 1000);
         kt_kms_cancel_all(loop);
     }
-    wait_all();
+    client_wait();
     put_call(result, &call);
-}
-
-/* One phase over all keys; the seconds that it took. */
-struct load {
-    struct kt_kms_call *calls;
-    uint8_t *deks, *opened, *wraps[2];
-    uint32_t *nbytes[2];
-    size_t count, failed;
-    char message[512];
-};
-
-#define WRAP_ROOM 800
-
-static double phase(struct load *load, enum kt_kms_op op, struct kt_kms_account *who,
-                    struct kt_span master_key, struct kt_span source, int from, int to)
-{
-    uint64_t begun = kt_clock_ns();
-    for (size_t i = 0; i < load->count; i++) {
-        struct kt_kms_call *call = &load->calls[i];
-        bool wrap = op == KT_KMS_WRAP, unwrap = op == KT_KMS_UNWRAP;
-        *call = (struct kt_kms_call){.op = op, .account = who, .master_key = master_key, .source = source};
-        call->in = wrap ? kt_span_of(load->deks + 96 * i, 96)
-                        : kt_span_of(load->wraps[from] + WRAP_ROOM * i, load->nbytes[from][i]);
-        call->out = unwrap ? load->opened + 96 * i : load->wraps[to] + WRAP_ROOM * i;
-        call->out_capacity = unwrap ? 96 : WRAP_ROOM;
-        submit(call);
-    }
-    wait_all();
-    double seconds = (double)(kt_clock_ns() - begun) / 1e9;
-    for (size_t i = 0; i < load->count; i++) {
-        struct kt_kms_call *call = &load->calls[i];
-        if (op != KT_KMS_UNWRAP)
-            load->nbytes[to][i] = call->out_nbytes;
-        if (call->error.status != KT_OK) {
-            load->failed++;
-            memcpy(load->message, call->error.message, sizeof load->message);
-        }
-    }
-    return seconds;
-}
-
-static void do_load(const bson_iter_t *step, bson_t *result)
-{
-    struct load load = {.count = (size_t)number(step, "count", 100)};
-    struct kt_kms_account *who = account(step);
-    struct kt_span target = document(step, "masterKey"), source = document(step, "source");
-    load.calls = calloc(load.count, sizeof *load.calls);
-    load.deks = calloc(load.count, 96);
-    load.opened = calloc(load.count, 96);
-    for (int i = 0; i < 2; i++) {
-        load.wraps[i] = calloc(load.count, WRAP_ROOM);
-        load.nbytes[i] = calloc(load.count, sizeof(uint32_t));
-    }
-    RAND_bytes(load.deks, (int)(load.count * 96));
-    int last = 0;
-    struct kt_span none = {0};
-    BSON_APPEND_DOUBLE(result, "wrapSeconds",
-                       phase(&load, KT_KMS_WRAP, who, source.data ? source : target, none, 0, 0));
-    if (source.data) {
-        BSON_APPEND_DOUBLE(result, "rewrapSeconds", phase(&load, KT_KMS_REWRAP, who, target, source, 0, 1));
-        last = 1;
-    }
-    if (!number(step, "wrapOnly", 0))
-        BSON_APPEND_DOUBLE(result, "unwrapSeconds", phase(&load, KT_KMS_UNWRAP, who, target, none, last, 0));
-    size_t equal = 0;
-    for (size_t i = 0; i < load.count; i++)
-        equal += CRYPTO_memcmp(load.deks + 96 * i, load.opened + 96 * i, 96) == 0;
-    BSON_APPEND_INT64(result, "failed", (int64_t)load.failed);
-    BSON_APPEND_INT64(result, "equal", (int64_t)equal);
-    BSON_APPEND_UTF8(result, "message", load.message);
-    free(load.calls);
-    free(load.deks);
-    free(load.opened);
-    for (int i = 0; i < 2; i++) {
-        free(load.wraps[i]);
-        free(load.nbytes[i]);
-    }
 }
 
 static void put_stats(bson_t *output)
@@ -310,9 +229,9 @@ static bool supply(void *context, const char *account_id, struct kt_span *creden
     if (!bson_iter_init_find(&it, context, "supplied"))
         return false;
     supplied_count++;
-    *credentials = document(&it, "credentials");
-    int64_t ms = number(&it, "ms", 3600000);
-    *expires_utc_ms = kt_clock_utc_ms() + (supplied_count == 1 ? number(&it, "firstMs", ms) : ms);
+    *credentials = client_document(&it, "credentials");
+    int64_t ms = client_number(&it, "ms", 3600000);
+    *expires_utc_ms = kt_clock_utc_ms() + (supplied_count == 1 ? client_number(&it, "firstMs", ms) : ms);
     return true;
 }
 
@@ -348,15 +267,15 @@ static void run_steps(const bson_t *input, bson_t *output)
     BSON_APPEND_ARRAY_BEGIN(output, "steps", &results);
     if (bson_iter_init_find(&it, input, "steps") && bson_iter_recurse(&it, &step))
         while (bson_iter_next(&step)) {
-            const char *what = text(&step, "do");
+            const char *what = client_text(&step, "do");
             snprintf(key, sizeof key, "%d", i++);
             BSON_APPEND_DOCUMENT_BEGIN(&results, key, &result);
             if (strcmp(what, "call") == 0)
                 do_call(&step, &result);
             else if (strcmp(what, "load") == 0)
-                do_load(&step, &result);
+                client_load(&step, &result);
             else
-                usleep((unsigned)number(&step, "ms", 0) * 1000);
+                usleep((unsigned)client_number(&step, "ms", 0) * 1000);
             bson_append_document_end(&results, &result);
         }
     bson_append_array_end(output, &results);
