@@ -11,20 +11,9 @@ servers = aws = port = None
 
 def setUpModule():
     global servers, aws, port
-    if launcher.missing():
-        raise unittest.SkipTest(launcher.missing())
-    servers = launcher.Servers()
-    try:
-        aws = servers.aws(4)
-        port = servers.front(aws["port"])
-    except BaseException:
-        servers.stop()
-        raise
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    servers = launcher.start("aws")
+    aws = servers.aws(4)
+    port = servers.front(aws["port"])
 
 
 def account(**credentials):

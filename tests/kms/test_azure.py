@@ -54,19 +54,8 @@ print(base64.b64encode(made.encrypted_key).decode())
 
 def setUpModule():
     global servers, azure
-    if launcher.missing():
-        raise unittest.SkipTest(launcher.missing())
-    servers = launcher.Servers()
-    try:
-        azure = servers.azure()
-    except BaseException:
-        servers.stop()
-        raise
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    servers = launcher.start("azure")
+    azure = servers.azure()
 
 
 def account(**credentials):

@@ -12,21 +12,10 @@ servers = gcp = kms = tokens = None
 
 def setUpModule():
     global servers, gcp, kms, tokens
-    if launcher.missing():
-        raise unittest.SkipTest(launcher.missing())
-    servers = launcher.Servers()
-    try:
-        gcp = servers.gcp()
-        kms = servers.front(gcp["port"], bearer=gcp["bearer"])
-        tokens = servers.front(gcp["tokenPort"])
-    except BaseException:
-        servers.stop()
-        raise
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    servers = launcher.start("gcp")
+    gcp = servers.gcp()
+    kms = servers.front(gcp["port"], bearer=gcp["bearer"])
+    tokens = servers.front(gcp["tokenPort"])
 
 
 def account(**credentials):

@@ -11,19 +11,8 @@ servers = kmip = None
 
 def setUpModule():
     global servers, kmip
-    if launcher.kmip_missing():
-        raise unittest.SkipTest(launcher.kmip_missing())
-    servers = launcher.Servers()
-    try:
-        kmip = servers.kmip()
-    except BaseException:
-        servers.stop()
-        raise
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    servers = launcher.start("kmip")
+    kmip = servers.kmip()
 
 
 def account(**tls):

@@ -16,12 +16,7 @@ KEYS = ["arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-12345678
 
 def setUpModule():
     global servers
-    servers = launcher.Servers()
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    servers = launcher.start("fast", "metadata")
 
 
 def cmk(port, index=0):

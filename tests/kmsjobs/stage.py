@@ -31,6 +31,7 @@ CLEAN = {name: value for name, value in os.environ.items()
          if not name.startswith(("AWS_", "AZURE_", "GOOGLE_", "GCE_", "IDENTITY_")) and not name.lower().endswith("_proxy")}
 # For the servers alone, which end by a signal: CLEAN, the program's environment, is made above.
 os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+start = launcher.start
 ARN = "arn:aws:kms:us-east-1:111122223333:key/"
 
 
@@ -45,15 +46,6 @@ heavy = unittest.skipIf(SANITIZED, "build: too slow with sanitizers, the release
 
 def count(usual, long):
     return long if LONG else usual
-
-
-def start(*names):
-    """The servers that a module needs; skips it where they cannot run."""
-    why = launcher.missing() if any(name != "kmip" for name in names) else None
-    why = why or (launcher.kmip_missing() if "kmip" in names else None)
-    if why:
-        raise unittest.SkipTest(f"machine: {why}")
-    return launcher.Servers()
 
 
 class Done:

@@ -14,11 +14,6 @@ def setUpModule():
     servers = stage.start("fast")
 
 
-def tearDownModule():
-    if servers:
-        servers.stop()
-
-
 class Bench(stage.Case):
     def bench(self, kms, *more, exit=0):
         target = {name: value for name, value in kms.cmk("new").items() if name != "provider"}

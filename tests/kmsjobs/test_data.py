@@ -13,7 +13,7 @@ import kmscrypt
 import stage
 import test_pairs
 
-setUpModule, tearDownModule = test_pairs.setUpModule, test_pairs.tearDownModule
+setUpModule = test_pairs.setUpModule
 PROVIDERS = ["aws", "azure", "gcp", "kmip", "local"]
 NS = "shop.c"
 

@@ -16,11 +16,6 @@ def setUpModule():
     servers = stage.start("metadata")
 
 
-def tearDownModule():
-    if servers:
-        servers.stop()
-
-
 class Load(stage.Case):
     def start(self, **options):
         self.kms = stage.Fast(servers, **options)

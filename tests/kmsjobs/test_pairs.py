@@ -21,18 +21,9 @@ servers = aws = azure = gcp = kmip = ports = None
 def setUpModule():
     global servers, aws, azure, gcp, kmip, ports
     servers = stage.start("aws", "azure", "gcp", "kmip")
-    try:
-        aws, azure, gcp, kmip = servers.aws(2), servers.azure(), servers.gcp(), servers.kmip()
-        ports = {"aws": servers.front(aws["port"]), "gcp": servers.front(gcp["port"], bearer=gcp["bearer"]),
-                 "tokens": servers.front(gcp["tokenPort"])}
-    except BaseException:
-        servers.stop()
-        raise
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    aws, azure, gcp, kmip = servers.aws(2), servers.azure(), servers.gcp(), servers.kmip()
+    ports = {"aws": servers.front(aws["port"]), "gcp": servers.front(gcp["port"], bearer=gcp["bearer"]),
+             "tokens": servers.front(gcp["tokenPort"])}
 
 
 def credentials():

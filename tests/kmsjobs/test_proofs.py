@@ -14,16 +14,7 @@ servers = azure = None
 def setUpModule():
     global servers, azure
     servers = stage.start("azure")
-    try:
-        azure = servers.azure()
-    except BaseException:
-        servers.stop()
-        raise
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    azure = servers.azure()
 
 
 class Proofs(stage.Case):

@@ -33,17 +33,8 @@ def disable(index):
 def setUpModule():
     global servers, aws, port
     servers = stage.start("aws")
-    try:
-        aws = servers.aws(CMKS + 1)
-        port = servers.front(aws["port"], extra=[disable(DISABLED)])
-    except BaseException:
-        servers.stop()
-        raise
-
-
-def tearDownModule():
-    if servers:
-        servers.stop()
+    aws = servers.aws(CMKS + 1)
+    port = servers.front(aws["port"], extra=[disable(DISABLED)])
 
 
 def cmk(index, at=None):

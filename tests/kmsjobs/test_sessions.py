@@ -20,11 +20,6 @@ def setUpModule():
     servers = stage.start("metadata")
 
 
-def tearDownModule():
-    if servers:
-        servers.stop()
-
-
 class Sessions(stage.Case):
     def setUp(self):
         super().setUp()

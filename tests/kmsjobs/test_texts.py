@@ -15,7 +15,7 @@ import kmscrypt
 import stage
 import test_pairs
 
-setUpModule, tearDownModule = test_pairs.setUpModule, test_pairs.tearDownModule
+setUpModule = test_pairs.setUpModule
 PASSWORD = "pem-password-Zq7"
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 import urllib.request
 
 import certificates
@@ -43,6 +44,18 @@ def missing():
 def kmip_missing():
     found = subprocess.run([SYSTEM, "-c", "import kmip"], capture_output=True, check=False)
     return None if found.returncode == 0 else "no PyKMIP"
+
+
+def start(*names):
+    """Servers for a test module's setUpModule, which names those that it will ask for: stopped behind the module, also when
+    its set-up fails. Skips the module where they cannot run."""
+    why = missing() if any(name != "kmip" for name in names) else None
+    why = why or (kmip_missing() if "kmip" in names else None)
+    if why:
+        raise unittest.SkipTest(f"machine: {why}")
+    servers = Servers()
+    unittest.addModuleCleanup(servers.stop)
+    return servers
 
 
 class Servers:
