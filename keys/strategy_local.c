@@ -15,6 +15,10 @@ struct run {
     size_t count, capacity;
 };
 
+/* Puts one item into a run; a run through the engine, and its results into the items. */
+typedef void (*add_fn)(struct run *run, struct kt_wrap_item *item);
+typedef enum kt_status (*end_fn)(struct run *run, struct kt_engine *engine, const struct kt_key *key);
+
 static bool find_room(struct run *run, const struct kt_wrap_batch *batch)
 {
     run->capacity = batch->count < RUN_MAX ? batch->count : RUN_MAX;
@@ -80,27 +84,6 @@ static void add_wrapped(struct run *run, struct kt_wrap_item *item)
     memcpy(run->wrapped + run->msgs[i].in, item->wrapped.data, KT_WRAPPED_NBYTES);
 }
 
-static enum kt_status unwrap_local(const struct kt_strategy *strategy, struct kt_engine *engine,
-                                   struct kt_wrap_batch *batch)
-{
-    (void)strategy;
-    struct run run;
-    run.count = 0;
-    if (!find_room(&run, batch))
-        return KT_E_NOMEM;
-    enum kt_status status = KT_OK;
-    for (size_t i = 0; i < batch->count && status == KT_OK; i++) {
-        add_wrapped(&run, &batch->items[i]);
-        if (run.count == run.capacity || i + 1 == batch->count)
-            status = open_run(&run, engine, batch->provider->local);
-    }
-    if (batch->count)
-        kt_secmem_free(batch->provider->secmem, run.deks);
-    if (status == KT_OK)
-        batch->done(batch);
-    return status;
-}
-
 static enum kt_status seal_run(struct run *run, struct kt_engine *engine, const struct kt_key *key)
 {
     struct kt_batch batch = {.in = run->deks,
@@ -138,25 +121,38 @@ static void add_dek(struct run *run, struct kt_wrap_item *item)
     memcpy(run->deks + run->msgs[i].in, item->dek, KT_DEK_NBYTES);
 }
 
-static enum kt_status wrap_local(const struct kt_strategy *strategy, struct kt_engine *engine,
-                                 struct kt_wrap_batch *batch)
+/* A batch in as few runs as locked memory allows. */
+static enum kt_status in_runs(struct kt_wrap_batch *batch, struct kt_engine *engine, add_fn add, end_fn end)
 {
-    (void)strategy;
     struct run run;
     run.count = 0;
     if (!find_room(&run, batch))
         return KT_E_NOMEM;
     enum kt_status status = KT_OK;
     for (size_t i = 0; i < batch->count && status == KT_OK; i++) {
-        add_dek(&run, &batch->items[i]);
+        add(&run, &batch->items[i]);
         if (run.count == run.capacity || i + 1 == batch->count)
-            status = seal_run(&run, engine, batch->provider->local);
+            status = end(&run, engine, batch->provider->local);
     }
     if (batch->count)
         kt_secmem_free(batch->provider->secmem, run.deks);
     if (status == KT_OK)
         batch->done(batch);
     return status;
+}
+
+static enum kt_status unwrap_local(const struct kt_strategy *strategy, struct kt_engine *engine,
+                                   struct kt_wrap_batch *batch)
+{
+    (void)strategy;
+    return in_runs(batch, engine, add_wrapped, open_run);
+}
+
+static enum kt_status wrap_local(const struct kt_strategy *strategy, struct kt_engine *engine,
+                                 struct kt_wrap_batch *batch)
+{
+    (void)strategy;
+    return in_runs(batch, engine, add_dek, seal_run);
 }
 
 const struct kt_strategy kt_strategy_local = {
