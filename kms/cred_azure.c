@@ -3,19 +3,6 @@
 
 #include "kms/credentials.h"
 
-static bool given_token_applies(struct kt_cred *cred)
-{
-    return kt_doc_text(&cred->document, "accessToken") != NULL;
-}
-
-static enum kt_verdict given_token_build(struct kt_cred *cred, struct kt_kms_call *call,
-                                         struct kt_exchange *x, struct kt_token *token)
-{
-    (void)x;
-    return kt_token_set_bearer(token, kt_doc_text(&cred->document, "accessToken")) ? KT_V_DONE
-                                                                                   : kt_cred_no_memory(call);
-}
-
 /* The form of the identity platform's token endpoint, without the part that proves who asks. */
 static enum kt_verdict begin_form(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
                                   const char *authority, const char *tenant, const char *client)
@@ -204,7 +191,7 @@ static enum kt_verdict imds_parse(struct kt_cred *cred, struct kt_kms_call *call
 }
 
 const struct kt_cred_source kt_cred_azure[] = {
-    {"accessToken of kmsProviders", true, false, given_token_applies, given_token_build, NULL},
+    {"accessToken of kmsProviders", true, false, kt_cred_token_applies, kt_cred_token_build, NULL},
     {"clientSecret of kmsProviders", true, false, given_secret_applies, given_secret_build,
      kt_cred_oauth_reply},
     {"AZURE_FEDERATED_TOKEN_FILE", false, false, workload_applies, workload_build, kt_cred_oauth_reply},

@@ -6,19 +6,6 @@
 
 #define LIFETIME_S 300 /* as libmongocrypt's */
 
-static bool given_token_applies(struct kt_cred *cred)
-{
-    return kt_doc_text(&cred->document, "accessToken") != NULL;
-}
-
-static enum kt_verdict given_token_build(struct kt_cred *cred, struct kt_kms_call *call,
-                                         struct kt_exchange *x, struct kt_token *token)
-{
-    (void)x;
-    return kt_token_set_bearer(token, kt_doc_text(&cred->document, "accessToken")) ? KT_V_DONE
-                                                                                   : kt_cred_no_memory(call);
-}
-
 /* grant_type and assertion. aud is the token endpoint itself. */
 static enum kt_verdict build_grant(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
                                    const char *endpoint, const char *email, EVP_PKEY *key)
@@ -147,7 +134,7 @@ static enum kt_verdict metadata_build(struct kt_cred *cred, struct kt_kms_call *
 }
 
 const struct kt_cred_source kt_cred_gcp[] = {
-    {"accessToken of kmsProviders", true, false, given_token_applies, given_token_build, NULL},
+    {"accessToken of kmsProviders", true, false, kt_cred_token_applies, kt_cred_token_build, NULL},
     {"service account of kmsProviders", true, false, given_account_applies, given_account_build,
      kt_cred_oauth_reply},
     {"GOOGLE_APPLICATION_CREDENTIALS", false, false, file_applies, file_build, kt_cred_oauth_reply},

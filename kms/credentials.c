@@ -37,6 +37,19 @@ const char *kt_cred_missing_text(enum kt_kms kms)
     }
 }
 
+bool kt_cred_token_applies(struct kt_cred *cred)
+{
+    return kt_doc_text(&cred->document, "accessToken") != NULL;
+}
+
+enum kt_verdict kt_cred_token_build(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
+                                    struct kt_token *token)
+{
+    (void)x;
+    return kt_token_set_bearer(token, kt_doc_text(&cred->document, "accessToken")) ? KT_V_DONE
+                                                                                   : kt_cred_no_memory(call);
+}
+
 const char *kt_cred_env(const struct kt_cred *cred, const char *name)
 {
     const char *value = cred->env(name);

@@ -49,6 +49,10 @@ extern const struct kt_cred_source kt_cred_aws[], kt_cred_azure[], kt_cred_gcp[]
 
 /* For the sources. */
 
+/* The accessToken of the document. */
+bool kt_cred_token_applies(struct kt_cred *cred);
+enum kt_verdict kt_cred_token_build(struct kt_cred *cred, struct kt_kms_call *call, struct kt_exchange *x,
+                                    struct kt_token *token);
 /* A non-empty environment variable, or NULL. */
 const char *kt_cred_env(const struct kt_cred *cred, const char *name);
 /* A small file, NUL-terminated (the NUL is not counted), white space at its end cut off. */
