@@ -96,7 +96,7 @@ def driver(servers, options):
     kms = stage.Fast(servers, delay=options.delay)
     documents, deks = kms.vault(options.driver_keys)
     peer = kmscrypt.Driver(stage.FAST_CREDENTIALS, servers.ca, f"{servers.certs}/client.pem")
-    peer.callback.documents = {bytes(document["_id"]): bson.encode(document) for document in documents}
+    peer.callback.by_id = {bytes(document["_id"]): bson.encode(document) for document in documents}
     began, cpu = time.perf_counter(), time.process_time()
     with peer.crypt.rewrap_many_data_key_context({}, "aws", target(kms)) as context:
         made = run_state_machine(context, peer.callback)

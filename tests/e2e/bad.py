@@ -8,6 +8,7 @@ from rig import Case
 from vault import Vault, schema, write_schema
 
 NS = "shop.people"
+HERE = ["--ns-include", NS, "--from", "in.bson", "--to", "out"]
 MIB = 1 << 20
 
 
@@ -34,19 +35,7 @@ class Bad(Case):
     def run_raw(self, raw, exit=4, says=NS, **more):
         """Through a file and through a pipe. exit: 2 where it shows before the job begins."""
         self.path("in.bson").write_bytes(raw)
-        done = self.refused(
-            "encrypt",
-            *self.options,
-            "--ns-include",
-            NS,
-            "--from",
-            "in.bson",
-            "--to",
-            "out",
-            exit=exit,
-            says=says,
-            **more,
-        )
+        done = self.refused("encrypt", *self.options, *HERE, exit=exit, says=says, **more)
         self.keyturn("verify", *self.options, "--ns-include", NS, "--from", "-", stdin=raw, exit=exit)
         for name in ("out.part", "out.part.checkpoint"):
             self.path(name).unlink(missing_ok=True)

@@ -10,7 +10,9 @@ from pymongocrypt.synchronous.state_machine import MongoCryptCallback, run_state
 import rawbson
 
 
-class _Keys(MongoCryptCallback):
+class Keys(MongoCryptCallback):
+    """What a driver asks for, answered from key documents alone."""
+
     def __init__(self, docs):
         self.by_id = {rawbson.fields(d)["_id"][1][5:]: d for d in docs}
 
@@ -44,7 +46,7 @@ class Judge:
     """docs: key documents; providers: as {"local:old": {"key": base64}}."""
 
     def __init__(self, docs, providers):
-        self.keys = _Keys(docs)
+        self.keys = Keys(docs)
         self.crypt = MongoCrypt(MongoCryptOptions(providers), self.keys)
 
     def __enter__(self):

@@ -5,7 +5,7 @@ import json
 import unittest
 
 import rawbson as b
-from bad import NS, Bad, person
+from bad import HERE, NS, Bad, person
 from vault import ALGORITHM, schema, write_schema
 
 
@@ -13,19 +13,7 @@ class Schemas(Bad):
     def refuse(self, ns_schema, *says, text=None):
         self.path("in.bson").write_bytes(self.good)
         self.path("bad.json").write_text(text or json.dumps({NS: ns_schema}))
-        done = self.refused(
-            "encrypt",
-            *self.keys,
-            "--schema-map",
-            "bad.json",
-            "--ns-include",
-            NS,
-            "--from",
-            "in.bson",
-            "--to",
-            "out",
-            says=("bad.json", *says)
-        )
+        done = self.refused("encrypt", *self.keys, "--schema-map", "bad.json", *HERE, says=("bad.json", *says))
         self.assertIn("Nothing was touched", done.text)
 
     def test_schemas_that_contradict_themselves(self):
@@ -83,19 +71,7 @@ class Schemas(Bad):
     def refuse_key(self, rule, *says):
         self.path("in.bson").write_bytes(self.good)
         self.path("s.json").write_text(json.dumps({NS: schema({"name": rule})}))
-        self.refused(
-            "encrypt",
-            *self.keys,
-            "--schema-map",
-            "s.json",
-            "--ns-include",
-            NS,
-            "--from",
-            "in.bson",
-            "--to",
-            "out",
-            says=(NS, "name", *says)
-        )
+        self.refused("encrypt", *self.keys, "--schema-map", "s.json", *HERE, says=(NS, "name", *says))
 
 
 class Keys(Bad):
@@ -103,22 +79,8 @@ class Keys(Bad):
         self.path("in.bson").write_bytes(self.good)
         with open(self.path("other.json"), "w") as out:
             out.write(providers if isinstance(providers, str) else json.dumps({"kmsProviders": providers}))
-        return self.refused(
-            "encrypt",
-            "--key-vault",
-            vault or "keyvault.bson",
-            "--kms-providers",
-            "other.json",
-            "--schema-map",
-            "schema.json",
-            "--ns-include",
-            NS,
-            "--from",
-            "in.bson",
-            "--to",
-            "out",
-            says=says,
-        )
+        keys = ["--key-vault", vault or "keyvault.bson", "--kms-providers", "other.json"]
+        return self.refused("encrypt", *keys, "--schema-map", "schema.json", *HERE, says=says)
 
     def test_providers(self):
         good = self.vault.providers()["local:old"]["key"]
@@ -157,23 +119,8 @@ class Keys(Bad):
             with self.subTest(name):
                 self.path("odd.bson").write_bytes(raw)
                 self.path("in.bson").write_bytes(self.good)
-                code = 2
-                done = self.keyturn(
-                    "encrypt",
-                    "--key-vault",
-                    "odd.bson",
-                    "--kms-providers",
-                    "kms.json",
-                    "--schema-map",
-                    "schema.json",
-                    "--ns-include",
-                    NS,
-                    "--from",
-                    "in.bson",
-                    "--to",
-                    "out",
-                    exit=code,
-                )
+                keys = ["--key-vault", "odd.bson", "--kms-providers", "kms.json"]
+                done = self.keyturn("encrypt", *keys, "--schema-map", "schema.json", *HERE, exit=2)
                 self.assertTrue("odd.bson" in done.text or NS in done.text, done.text)
                 self.assertFalse(self.path("out").exists())
         self.providers(providers, "nothing.bson", vault="nothing.bson")
@@ -189,7 +136,7 @@ class Keys(Bad):
             person(0, ("k", b.STRING, b.string("twin"))) + person(1, ("k", b.STRING, b.string("name")))
         )
         options = self.keys + write_schema(self.path("p.json"), {NS: schema({"name": rule})})
-        done = self.keyturn("encrypt", *options, "--ns-include", NS, "--from", "in.bson", "--to", "out", exit=1)
+        done = self.keyturn("encrypt", *options, *HERE, exit=1)
         self.assertEqual((1, 1), (done.ns["failed"], done.ns["values"]))
         self.assertIn("twin", done.text)
 

@@ -12,7 +12,7 @@ import unittest
 
 import archives
 import rawbson as b
-from bad import MIB, NS, Bad, person, raw_document
+from bad import HERE, MIB, NS, Bad, person, raw_document
 
 
 class Bson(Bad):
@@ -96,7 +96,7 @@ class Bson(Bad):
             ("name", b.STRING, b.string("SECRET2")),
         )
         self.path("in.bson").write_bytes(raw)
-        self.keyturn("encrypt", *self.options, "--ns-include", NS, "--from", "in.bson", "--to", "out")
+        self.keyturn("encrypt", *self.options, *HERE)
         self.assertNotIn(b"SECRET", self.path("out").read_bytes())
         self.keyturn("decrypt", *self.options, "--ns-include", NS, "--from", "out", "--to", "back")
         self.assertEqual(raw, self.path("back").read_bytes())
@@ -106,7 +106,7 @@ class Bson(Bad):
             ("_id", b.INT, b.int32(1)), ("deep", b.ARRAY, b.array((b.OBJECT, b.document(("x", b.INT, b.int32(1))))))
         )
         self.path("in.bson").write_bytes(raw)
-        done = self.keyturn("encrypt", *self.options, "--ns-include", NS, "--from", "in.bson", "--to", "out", exit=1)
+        done = self.keyturn("encrypt", *self.options, *HERE, exit=1)
         self.assertEqual(1, done.ns["failed"])
         self.assertIn("deep", done.text)
         self.assertEqual(raw, self.path("out").read_bytes())
@@ -117,7 +117,7 @@ class Bson(Bad):
         larger = person(8, ("blob", b.BINARY, b.binary(bytes(fits - 60 + 145))))
         self.assertLess(len(larger), 16 * MIB)
         self.path("in.bson").write_bytes(self.good + big + larger + person(9))
-        done = self.keyturn("encrypt", *self.options, "--ns-include", NS, "--from", "in.bson", "--to", "out", exit=1)
+        done = self.keyturn("encrypt", *self.options, *HERE, exit=1)
         self.assertEqual((53, 52, 1), (done.ns["documents"], done.ns["changed"], done.ns["failed"]))
         self.assertIn(f"{NS} _id 8", done.text)
         self.assertIn("16 MiB", done.text)
@@ -148,7 +148,7 @@ class Bson(Bad):
                     if name == "bad type" and command == "encrypt":
                         continue
                     done = self.keyturn(
-                        command, *more, "--ns-include", NS, "--from", "in.bson", "--to", "out", exit=code
+                        command, *more, *HERE, exit=code
                     )
                     self.assertEqual(code, done.ns["failed"])
                     self.assertEqual(raw, self.path("out").read_bytes())
@@ -191,7 +191,7 @@ class Streams(Bad):
         packed = gzip.compress(bytes(200 * MIB), 9)
         self.path("in.bson").write_bytes(packed)
         self.refused(
-            "encrypt", *self.options, "--ns-include", NS, "--from", "in.bson", "--to", "out", exit=4, says=NS
+            "encrypt", *self.options, *HERE, exit=4, says=NS
         )
 
     def test_empty_inputs_are_whole(self):

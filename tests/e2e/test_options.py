@@ -78,19 +78,7 @@ class Options(People):
         self.assertEqual([5, 6], [i for i in range(12) if out[i] != mended[i]])
         self.assertEqual(1, len(self.listed("again.ndjson")))
         self.path("bad.ndjson").write_text('{"ns": "a.b"}\n')
-        self.refused(
-            "encrypt",
-            *self.options,
-            "--ns-include",
-            NS,
-            "--from",
-            "mended.bson",
-            "--to",
-            "out3",
-            "--only",
-            "bad.ndjson",
-            says="bad.ndjson",
-        )
+        self.refused("encrypt", *self.options, *here[:-1], "bad.ndjson", "--to", "out3", says="bad.ndjson")
 
     def test_a_list_that_could_not_be_written_is_refused_at_once(self):
         self.path("folder").mkdir()
@@ -219,17 +207,7 @@ class Options(People):
 
     def test_quiet(self):
         done = self.keyturn(
-            "encrypt",
-            *self.options,
-            "--ns-include",
-            NS,
-            "--from",
-            "people.bson",
-            "--to",
-            "out",
-            "--on-unencryptable",
-            "leave",
-            "--quiet",
+            "encrypt", *self.options, *self.here, "--to", "out", "--on-unencryptable", "leave", "--quiet"
         )
         self.assertEqual("", done.text)
 

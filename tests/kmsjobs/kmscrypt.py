@@ -4,9 +4,11 @@ program has rewrapped."""
 import http.client
 import io
 import os
+import pathlib
 import socket
 import ssl
 import struct
+import sys
 import urllib.parse
 
 import bson
@@ -14,7 +16,10 @@ from bson.binary import Binary
 from bson.codec_options import CodecOptions
 from pymongocrypt.mongocrypt import MongoCrypt
 from pymongocrypt.options import DataKeyOpts, ExplicitEncryptOpts, MongoCryptOptions
-from pymongocrypt.synchronous.state_machine import MongoCryptCallback, run_state_machine
+from pymongocrypt.synchronous.state_machine import run_state_machine
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from judge import Keys  # noqa: E402
 
 RANDOM = "AEAD_AES_256_CBC_HMAC_SHA_512-Random"
 
@@ -29,20 +34,13 @@ class _Reply:
         return self.sock.makefile("rb")
 
 
-class _Callback(MongoCryptCallback):
+class _Callback(Keys):
     def __init__(self, ca, client_certificate):
+        super().__init__([])
         self.context = ssl.create_default_context(cafile=ca)
         self.client = ssl.create_default_context(cafile=ca)
         self.client.load_cert_chain(client_certificate)
-        self.documents = {}
         self.requests = []
-
-    def fetch_keys(self, key_filter):
-        wanted = bson.decode(key_filter)
-        if not wanted:
-            return list(self.documents.values())
-        ids = [bytes(i) for part in wanted.get("$or", [wanted]) if "_id" in part for i in part["_id"]["$in"]]
-        return [self.documents[i] for i in ids if i in self.documents]
 
     def kms_request(self, kms_context):
         host, _, port = kms_context.endpoint.rpartition(":")
@@ -71,21 +69,6 @@ class _Callback(MongoCryptCallback):
         head = stream.read(8)
         return head + stream.read(struct.unpack(">I", head[4:])[0])
 
-    def collection_info(self, database, filter):
-        raise AssertionError("no server")
-
-    def mark_command(self, database, cmd):
-        raise AssertionError("no server")
-
-    def insert_data_key(self, data_key):
-        raise AssertionError("no vault to write to")
-
-    def bson_encode(self, doc):
-        return bson.encode(doc)
-
-    def close(self):
-        pass
-
 
 class Driver:
     def __init__(self, kms_providers, ca, client_certificate):
@@ -110,7 +93,7 @@ class Driver:
         """A payload sealed with the document's DEK, for whoever knows it: (AAD, sealed)."""
         raw = document if isinstance(document, bytes) else bson.encode(document)
         key_id = bytes(bson.decode(raw, CodecOptions())["_id"])
-        self.callback.documents = {key_id: raw}
+        self.callback.by_id = {key_id: raw}
         with self.crypt.explicit_encryption_context(bson.encode({"v": "told"}), ExplicitEncryptOpts(RANDOM, key_id)) as context:
             payload = bytes(bson.decode(run_state_machine(context, self.callback))["v"])
         return payload[:18], payload[18:]
