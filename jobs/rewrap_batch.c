@@ -69,6 +69,12 @@ static bool is_proven(struct kt_rewrap_key *key)
     return kt_rewrap_in_sample(atomic_fetch_add(&key->from->seen, 1));
 }
 
+/* Made since the job began, by clients that use the target already. */
+static bool is_under_target(const struct kt_rewrap *rewrap, const struct kt_key_doc *key)
+{
+    return rewrap->target && kt_span_equal(kt_cmk_stored(rewrap->target), key->master_key);
+}
+
 static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, struct kt_rewrap_batch *own,
                                uint32_t doc)
 {
@@ -82,8 +88,10 @@ static enum kt_status plan_key(struct kt_job *job, struct kt_job_batch *batch, s
         return kt_rewrap_fail_key(batch, doc, why.message);
     if (!kt_rewrap_matches(rewrap, &key.key))
         return KT_OK;
-    batch->counts.keys.matched++;
     key.from = kt_cmks_find(&rewrap->cmks, key.key.master_key);
+    if (!key.from && is_under_target(rewrap, &key.key))
+        return KT_OK;
+    batch->counts.keys.matched++;
     if (!key.from)
         return kt_rewrap_fail_key(batch, doc,
                                   "its CMK was not there when the job began: the key vault has changed");

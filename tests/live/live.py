@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs on a real server: a database of the test's own, a key vault in it, and the program pointed at both."""
+import contextlib
 import json
 import os
 import pathlib
+import pty
 import subprocess
 import sys
 import time
@@ -88,6 +90,23 @@ class LiveCase(Case):
                                        stdout=subprocess.DEVNULL, stderr=err, env={**os.environ, **(env or {})})
         self.addCleanup(self.end, process)
         return process
+
+    def ask(self, args, answer, meanwhile=lambda text: None):
+        """On a terminal, which gets the answer once meanwhile has returned. The exit status."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([PROGRAM, *args], cwd=self.folder, stdin=slave, stdout=slave, stderr=slave)
+        self.addCleanup(self.end, process)
+        os.close(slave)
+        text = b""
+        while b"[y/N]" not in text:
+            text += os.read(master, 4096)
+        meanwhile(text.decode())
+        os.write(master, answer.encode())
+        with contextlib.suppress(OSError):  # the end, as Linux tells it
+            while os.read(master, 4096):
+                pass
+        os.close(master)
+        return process.wait(60)
 
     @staticmethod
     def end(process):

@@ -126,6 +126,27 @@ class Rewrap(VaultCase):
         self.assertGreater(writes[0], 50)
         self.assertEqual(self.expected(), self.deks())
 
+    def test_keys_that_come_up_after_the_plan(self):
+        """Under the target already they need nothing; another CMK's are known to the next run."""
+        self.fill(30)
+        early = dict(self.vault.ids)
+        args = [a for a in self.args("rewrap", "--provider", "local:new") if a != "--yes"]
+
+        def add(cmk):
+            self.vault.docs = {}
+            self.vault.add(f"under {cmk}", cmk)
+            self.put(self.vault.docs.values())
+
+        self.assertEqual(0, self.ask(args, "y\n", lambda _: add("local:new")))
+        self.assertEqual({"local:new"}, self.providers())
+        self.assertEqual(len(early), len(bson.decode_all(self.backup().read_bytes())))
+        again = [*args, "--backup", "second.bson"]
+        self.assertEqual(1, self.ask(again, "y\n", lambda _: add("local:old")))
+        self.assertEqual(self.expected(), self.deks())
+        self.run_job("rewrap", "--provider", "local:new", "--backup", "third.bson")
+        self.assertEqual({"local:new"}, self.providers())
+        self.assertEqual(self.expected(), self.deks())
+
     def test_killed_and_gone_on(self):
         self.fill(count(4000, 40000, 800))
         seen, moved = [], {"masterKey.provider": "local:new"}
@@ -146,7 +167,6 @@ class Rewrap(VaultCase):
         self.assertEqual(self.expected(), self.deks())
         self.assertEqual(0, done.report["keys"]["failed"])
         self.assert_closed()
-
 
     def stop_midway(self):
         """The server takes the first batches alone. The backup."""
