@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "io/mongo/client.h"
+#include "jobs/kms_plan.h"
 
 static enum kt_status open_providers(struct kt_audit *audit, struct kt_error *err)
 {
@@ -123,14 +124,7 @@ static void sum_up(struct kt_audit *audit)
     }
     bool found = result->old || result->versionless || result->unusable || result->broken ||
                  result->duplicate_names || result->bad_indexes;
-    struct kt_kms_stats kms;
-    result->has_kms = audit->kms && kt_kms_strategies_stats(audit->kms, &kms);
-    if (result->has_kms)
-        result->kms = (struct kt_kms_counts){.calls = kms.requests,
-                                             .retries = kms.retries,
-                                             .throttled = kms.throttled,
-                                             .p50_ms = kms.p50_ms,
-                                             .p99_ms = kms.p99_ms};
+    result->has_kms = kt_kms_counted(audit->kms, &result->kms);
     result->looked_at_data = audit->options.from != NULL;
     result->exit = found ? 5 : 0;
 }

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "jobs/cmks.h"
-#include "keys/strategy_kms.h"
+#include "jobs/kms_plan.h"
 
 #define DEKS_USUAL 1000
 
@@ -153,14 +152,8 @@ static enum kt_status unwrap_all(struct bench *bench, struct kt_bench_kms_result
 
 static void fill(const struct bench *bench, struct kt_bench_kms_result *result)
 {
-    struct kt_kms_stats stats = {0};
     snprintf(result->cmk, sizeof result->cmk, "%s", bench->cmk->name);
-    result->has_kms = kt_kms_strategies_stats(bench->kms, &stats);
-    result->kms = (struct kt_kms_counts){.calls = stats.requests,
-                                         .retries = stats.retries,
-                                         .throttled = stats.throttled,
-                                         .p50_ms = stats.p50_ms,
-                                         .p99_ms = stats.p99_ms};
+    result->has_kms = kt_kms_counted(bench->kms, &result->kms);
 }
 
 static void close_bench(struct bench *bench)

@@ -122,17 +122,23 @@ bool kt_job_kms_plan(const struct kt_job *job, struct kt_kms_plan *plan)
     return job->kms && plan->calls > 0;
 }
 
-void kt_kms_fill_result(struct kt_job *job)
+bool kt_kms_counted(struct kt_kms_strategies *kms, struct kt_kms_counts *counts)
 {
     struct kt_kms_stats stats;
+    if (!kms || !kt_kms_strategies_stats(kms, &stats))
+        return false;
+    *counts = (struct kt_kms_counts){.calls = stats.requests,
+                                     .retries = stats.retries,
+                                     .throttled = stats.throttled,
+                                     .p50_ms = stats.p50_ms,
+                                     .p99_ms = stats.p99_ms};
+    return true;
+}
+
+void kt_kms_fill_result(struct kt_job *job)
+{
     struct kt_job_result *result = &job->result;
-    result->has_kms = kt_kms_strategies_stats(job->kms, &stats);
-    if (result->has_kms)
-        result->kms = (struct kt_kms_counts){.calls = stats.requests,
-                                             .retries = stats.retries,
-                                             .throttled = stats.throttled,
-                                             .p50_ms = stats.p50_ms,
-                                             .p99_ms = stats.p99_ms};
+    result->has_kms = kt_kms_counted(job->kms, &result->kms);
     if (job->table && kt_kms_draft_of_keys(job) == KT_OK) {
         result->kms_lines = job->kms_draft.lines;
         result->kms_lines_count = job->kms_draft.plan.lines_count;

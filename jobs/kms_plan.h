@@ -4,6 +4,7 @@
 #define KT_JOBS_KMS_PLAN_H
 
 #include "jobs/cmks.h"
+#include "keys/strategy_kms.h"
 #include "keyturn/job.h"
 #include "kms/kms.h"
 
@@ -28,6 +29,10 @@ void kt_kms_draft_estimate(struct kt_kms_draft *draft, const struct kt_job *job)
 
 /* The DEKs that the job's key table has handed to their providers so far. KT_OK or KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_kms_draft_of_keys(struct kt_job *job);
+
+/* What was asked of the KMS so far, as reports have it. False, and nothing set: there is none (kms may be
+ * NULL). */
+bool kt_kms_counted(struct kt_kms_strategies *kms, struct kt_kms_counts *counts);
 
 /* Figures of this run for the result. */
 void kt_kms_fill_result(struct kt_job *job);
