@@ -84,12 +84,9 @@ KT_MUST_USE enum kt_txn_end kt_lane_copy(struct kt_live_lane *lane, struct kt_er
 /* The same of a range of a key vault (lane_rewrap.c). */
 KT_MUST_USE enum kt_txn_end kt_lane_rewrap(struct kt_live_lane *lane, struct kt_error *err);
 
-/* Its parts, for a rewrap as a whole: makes the wraps of the batch that was read, counts them, and appends
- * one key's statement to an update command's list. */
+/* Its parts, for a rewrap as a whole: makes the wraps of the batch that was read, and counts them. */
 KT_MUST_USE enum kt_txn_end kt_lane_make_wraps(struct kt_live_lane *lane, struct kt_error *err);
 void kt_lane_count_keys(struct kt_live_lane *lane);
-void kt_lane_append_key_update(bson_t *list, uint32_t n, const uint8_t *id, struct kt_span made,
-                               struct kt_span master_key);
 
 /* What both are made of. clear: an empty batch for the range in hand. range: what of it is left to read.
  * read: the next documents, through either connection. note_last_id: after reading. commit: failures,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "jobs/backup.h"
+#include "jobs/key_commands.h"
 #include "jobs/lane.h"
 #include "jobs/rewrap.h"
 
@@ -119,31 +120,6 @@ static enum kt_txn_end read_again(struct kt_live_lane *lane, bool *same, struct 
     return end;
 }
 
-/* {q: {_id}, u: {$set: {masterKey, keyMaterial}, $currentDate: {updateDate: true}}} */
-void kt_lane_append_key_update(bson_t *list, uint32_t n, const uint8_t *id, struct kt_span made,
-                               struct kt_span master_key)
-{
-    bson_t item, q, u, part, master;
-    char number[16];
-    const char *name;
-    bson_uint32_to_string(n, &name, number, sizeof number);
-    BSON_APPEND_DOCUMENT_BEGIN(list, name, &item);
-    BSON_APPEND_DOCUMENT_BEGIN(&item, "q", &q);
-    BSON_APPEND_BINARY(&q, "_id", BSON_SUBTYPE_UUID, id, 16);
-    bson_append_document_end(&item, &q);
-    BSON_APPEND_DOCUMENT_BEGIN(&item, "u", &u);
-    BSON_APPEND_DOCUMENT_BEGIN(&u, "$set", &part);
-    if (bson_init_static(&master, master_key.data, master_key.nbytes))
-        BSON_APPEND_DOCUMENT(&part, "masterKey", &master);
-    BSON_APPEND_BINARY(&part, "keyMaterial", BSON_SUBTYPE_BINARY, made.data, (uint32_t)made.nbytes);
-    bson_append_document_end(&u, &part);
-    BSON_APPEND_DOCUMENT_BEGIN(&u, "$currentDate", &part);
-    BSON_APPEND_BOOL(&part, "updateDate", true);
-    bson_append_document_end(&u, &part);
-    bson_append_document_end(&item, &u);
-    bson_append_document_end(list, &item);
-}
-
 static enum kt_txn_end update_keys(struct kt_live_lane *lane, struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, list;
@@ -155,7 +131,7 @@ static enum kt_txn_end update_keys(struct kt_live_lane *lane, struct kt_error *e
     BSON_APPEND_ARRAY_BEGIN(&command, "updates", &list);
     for (size_t i = 0; i < count; i++) {
         if (keys[i].status == KT_OK)
-            kt_lane_append_key_update(&list, n++, keys[i].key.id, keys[i].made, target_of(&keys[i]));
+            kt_key_updates_append(&list, n++, keys[i].key.id, keys[i].made, target_of(&keys[i]), NULL);
     }
     bson_append_array_end(&command, &list);
     enum kt_txn_end end = KT_TXN_OK;

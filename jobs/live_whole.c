@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/array.h"
+#include "jobs/key_commands.h"
 #include "jobs/lane.h"
 #include "jobs/rewrap.h"
 
@@ -152,33 +153,15 @@ static enum kt_status back_up(struct whole *w, struct kt_error *err)
 static enum kt_txn_end read_chunk(struct whole *w, size_t first, size_t end, size_t *nbytes,
                                   struct kt_error *err)
 {
-    bson_t command = BSON_INITIALIZER, filter, id, in, projection;
+    bson_t command = BSON_INITIALIZER, ids = BSON_INITIALIZER;
     uint32_t count;
-    BSON_APPEND_UTF8(&command, "find", w->lane->ns->coll);
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
-    BSON_APPEND_ARRAY_BEGIN(&id, "$in", &in);
-    for (size_t i = first; i < end; i++) {
-        char number[16];
-        const char *key;
-        bson_uint32_to_string((uint32_t)(i - first), &key, number, sizeof number);
-        BSON_APPEND_BINARY(&in, key, BSON_SUBTYPE_UUID, w->keys[i].id, 16);
-    }
-    bson_append_array_end(&id, &in);
-    bson_append_document_end(&filter, &id);
-    bson_append_document_end(&command, &filter);
-    /* Nothing compares names, and without them a chunk fits into one reply. */
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "projection", &projection);
-    BSON_APPEND_INT32(&projection, "keyAltNames", 0);
-    bson_append_document_end(&command, &projection);
-    bson_t sort;
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "sort", &sort);
-    BSON_APPEND_INT32(&sort, "_id", 1);
-    bson_append_document_end(&command, &sort);
-    BSON_APPEND_INT32(&command, "batchSize", (int32_t)(end - first) + 1);
+    for (size_t i = first; i < end; i++)
+        kt_key_ids_append(&ids, (uint32_t)(i - first), w->keys[i].id);
+    kt_key_find_fill(&command, w->lane->ns->coll, &ids, (uint32_t)(end - first));
     enum kt_txn_end ended =
         kt_txn_fetch(&w->lane->session, w->lane->ns->db, &command, &w->lane->again, nbytes, &count, err);
     bson_destroy(&command);
+    bson_destroy(&ids);
     return ended;
 }
 
@@ -215,8 +198,8 @@ static enum kt_txn_end write_chunk(struct whole *w, size_t first, size_t end, bo
     BSON_APPEND_UTF8(&command, "update", w->lane->ns->coll);
     BSON_APPEND_ARRAY_BEGIN(&command, "updates", &list);
     for (size_t i = first; i < end; i++)
-        kt_lane_append_key_update(&list, (uint32_t)(i - first), w->keys[i].id, made_of(w, &w->keys[i]),
-                                  kt_cmk_stored(w->keys[i].to));
+        kt_key_updates_append(&list, (uint32_t)(i - first), w->keys[i].id, made_of(w, &w->keys[i]),
+                              kt_cmk_stored(w->keys[i].to), NULL);
     bson_append_array_end(&command, &list);
     ended = kt_txn_write(&w->lane->session, w->lane->ns->db, kt_span_of(bson_get_data(&command), command.len),
                          &matched, err);

@@ -12,6 +12,7 @@
 #include "io/mongo/guard.h"
 #include "io/mongo/lease.h"
 #include "io/mongo/state.h"
+#include "jobs/key_commands.h"
 #include "jobs/restore_file.h"
 #include "keys/key_text.h"
 
@@ -50,30 +51,16 @@ static size_t chunk_end(const struct restore *r, size_t first)
 static enum kt_txn_end read_keys(struct restore *r, size_t first, size_t end, const char *db,
                                  const char *coll, size_t *nbytes, struct kt_error *err)
 {
-    bson_t command = BSON_INITIALIZER, filter, id, in, projection;
+    bson_t command = BSON_INITIALIZER, ids = BSON_INITIALIZER;
     uint32_t n = 0, count;
-    BSON_APPEND_UTF8(&command, "find", coll);
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
-    BSON_APPEND_ARRAY_BEGIN(&id, "$in", &in);
     for (size_t i = first; i < end; i++) {
-        char number[16];
-        const char *key;
-        if (i > first && memcmp(r->file.entries[i].id, r->file.entries[i - 1].id, 16) == 0)
-            continue;
-        bson_uint32_to_string(n++, &key, number, sizeof number);
-        BSON_APPEND_BINARY(&in, key, BSON_SUBTYPE_UUID, r->file.entries[i].id, 16);
+        if (i == first || memcmp(r->file.entries[i].id, r->file.entries[i - 1].id, 16) != 0)
+            kt_key_ids_append(&ids, n++, r->file.entries[i].id);
     }
-    bson_append_array_end(&id, &in);
-    bson_append_document_end(&filter, &id);
-    bson_append_document_end(&command, &filter);
-    /* Nothing compares names, and without them a chunk fits into one reply. */
-    BSON_APPEND_DOCUMENT_BEGIN(&command, "projection", &projection);
-    BSON_APPEND_INT32(&projection, "keyAltNames", 0);
-    bson_append_document_end(&command, &projection);
-    BSON_APPEND_INT32(&command, "batchSize", (int32_t)n + 1);
+    kt_key_find_fill(&command, coll, &ids, n);
     enum kt_txn_end ended = kt_txn_fetch(&r->lane, db, &command, &r->docs, nbytes, &count, err);
     bson_destroy(&command);
+    bson_destroy(&ids);
     return ended;
 }
 
@@ -110,24 +97,8 @@ static enum fate judge(const struct restore *r, size_t first, size_t end, size_t
 
 static void append_update(bson_t *list, uint32_t n, const struct kt_restore_entry *entry)
 {
-    bson_t item, q, u, set, master;
-    char number[16];
-    const char *key;
-    bson_uint32_to_string(n, &key, number, sizeof number);
-    BSON_APPEND_DOCUMENT_BEGIN(list, key, &item);
-    BSON_APPEND_DOCUMENT_BEGIN(&item, "q", &q);
-    BSON_APPEND_BINARY(&q, "_id", BSON_SUBTYPE_UUID, entry->id, 16);
-    bson_append_document_end(&item, &q);
-    BSON_APPEND_DOCUMENT_BEGIN(&item, "u", &u);
-    BSON_APPEND_DOCUMENT_BEGIN(&u, "$set", &set);
-    if (bson_init_static(&master, entry->old.master_key.data, entry->old.master_key.nbytes))
-        BSON_APPEND_DOCUMENT(&set, "masterKey", &master);
-    BSON_APPEND_BINARY(&set, "keyMaterial", BSON_SUBTYPE_BINARY, entry->old.key_material.data,
-                       (uint32_t)entry->old.key_material.nbytes);
-    BSON_APPEND_DATE_TIME(&set, "updateDate", entry->old.update_ms);
-    bson_append_document_end(&u, &set);
-    bson_append_document_end(&item, &u);
-    bson_append_document_end(list, &item);
+    kt_key_updates_append(list, n, entry->id, entry->old.key_material, entry->old.master_key,
+                          &entry->old.update_ms);
 }
 
 static void tell(const struct restore *r, const uint8_t *id, enum fate fate)
