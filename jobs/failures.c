@@ -84,7 +84,9 @@ enum kt_status kt_failures_check(const struct kt_failures *failures, const char 
             "new failures would be written over the list that --only reads, %s; name another file with "
             "--failures",
             only);
-    else if (!is_list(name))
+    else
+        status = kt_path_writable(name, "--failures", err);
+    if (status == KT_OK && !is_list(name))
         status =
             kt_fail(err, KT_E_EXISTS,
                     "%s exists and is no list of failed documents; name another file with --failures", name);

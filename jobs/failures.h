@@ -30,8 +30,9 @@ KT_MUST_USE enum kt_status kt_batch_note(struct kt_job_batch *batch, const struc
 /* A document's _id for people: an ObjectId as hex, else as relaxed Extended JSON, cut to fit. */
 void kt_doc_id_text(const uint8_t *arena, const struct kt_doc *doc, char *out, size_t nbytes);
 
-/* Whether the list of this namespace's failures may be written: KT_E_USAGE when that would be over the list
- * that --only reads (only: NULL, there is none), KT_E_EXISTS over a file that is no such list. */
+/* Whether the list of this namespace's failures can and may be written: KT_E_USAGE when it cannot, or would
+ * be written over the list that --only reads (only: NULL, there is none), KT_E_EXISTS over a file that is no
+ * such list. */
 KT_MUST_USE enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns,
                                              const char *only, struct kt_error *err);
 

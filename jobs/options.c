@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the options say by themselves, before anything is opened. */
-#include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "jobs/live.h"
 #include "jobs/paths.h"
@@ -35,22 +30,7 @@ static enum kt_status check_stores(const struct kt_job_options *o, bool rewrap, 
     return KT_OK;
 }
 
-/* Otherwise the first document that fails would end the job midway. */
-static enum kt_status check_folder_of(const char *file, const char *option, struct kt_error *err)
-{
-    char folder[PATH_MAX];
-    struct stat st;
-    if (snprintf(folder, sizeof folder, "%s", file) >= (int)sizeof folder)
-        return kt_fail(err, KT_E_USAGE, "%s: the name is too long", option);
-    const char *name = dirname(folder);
-    if (stat(name, &st) != 0 || !S_ISDIR(st.st_mode) || access(name, W_OK | X_OK) != 0)
-        return kt_fail(err, KT_E_USAGE, "%s %s: %s is no folder that can be written; create it first", option,
-                       file, name);
-    if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
-        return kt_fail(err, KT_E_USAGE, "%s %s is a folder; name a file", option, file);
-    return KT_OK;
-}
-
+/* Whether it can be written is checked where its names are known (kt_failures_check). */
 static enum kt_status check_failures(const struct kt_job_options *o, struct kt_error *err)
 {
     const struct kt_named_path mine = {"--failures", o->failures};
@@ -59,10 +39,7 @@ static enum kt_status check_failures(const struct kt_job_options *o, struct kt_e
                                            {"--key-vault", o->key_vault},
                                            {"--only", o->only},
                                            {"--backup", o->backup}};
-    if (!o->failures)
-        return KT_OK;
-    enum kt_status status = kt_paths_apart(&mine, others, sizeof others / sizeof *others, err);
-    return status == KT_OK ? check_folder_of(o->failures, "--failures", err) : status;
+    return o->failures ? kt_paths_apart(&mine, others, sizeof others / sizeof *others, err) : KT_OK;
 }
 
 /* "shop" alone matches nothing. */
@@ -83,7 +60,7 @@ static enum kt_status check_live(const struct kt_job_options *o, struct kt_error
     if (db && (strlen(db) > 63 || strpbrk(db, "/\\. \"$") || strcmp(db, "admin") == 0 ||
                strcmp(db, "local") == 0 || strcmp(db, "config") == 0))
         return kt_fail(err, KT_E_USAGE, "--checkpoint: \"%.70s\" is no name for a database of its own", db);
-    return o->kind == KT_JOB_REWRAP && o->backup ? check_folder_of(o->backup, "--backup", err) : KT_OK;
+    return o->kind == KT_JOB_REWRAP && o->backup ? kt_path_writable(o->backup, "--backup", err) : KT_OK;
 }
 
 /* One transaction is not cut into parts. */

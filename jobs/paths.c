@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/paths.h"
 
+#include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/mongo/client.h"
 
@@ -92,6 +95,33 @@ enum kt_status kt_paths_apart(const struct kt_named_path *mine, const struct kt_
                            mine->file, other->option, other->file);
     }
     return KT_OK;
+}
+
+/* Nothing lies there yet. */
+static enum kt_status may_be_created(const char *file, const char *option, struct kt_error *err)
+{
+    char copy[PATH_MAX], full[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", file);
+    const char *folder = dirname(copy);
+    if (access(folder, W_OK | X_OK) == 0)
+        return KT_OK;
+    int why = errno;
+    return kt_fail(err, KT_E_USAGE, "%s cannot be created in the folder %s: %s; %sname another file with %s",
+                   file, realpath(folder, full) ? full : folder, strerror(why),
+                   why == ENOENT ? "create it first, or " : "", option);
+}
+
+enum kt_status kt_path_writable(const char *file, const char *option, struct kt_error *err)
+{
+    struct stat st;
+    size_t n = strlen(file);
+    bool there = stat(file, &st) == 0;
+    if ((there && S_ISDIR(st.st_mode)) || (n && file[n - 1] == '/'))
+        return kt_fail(err, KT_E_USAGE, "%s is a folder; name a file with %s", file, option);
+    if (there ? access(file, W_OK) == 0 : errno == ENOENT)
+        return there ? KT_OK : may_be_created(file, option, err);
+    return kt_fail(err, KT_E_USAGE, "%.300s cannot be written: %s; name another file with %s", file,
+                   strerror(errno), option);
 }
 
 bool kt_path_begins_with(const char *file, const char *mark)

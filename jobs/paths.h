@@ -23,6 +23,10 @@ KT_MUST_USE enum kt_status kt_paths_apart(const struct kt_named_path *mine,
                                           const struct kt_named_path *others, size_t count,
                                           struct kt_error *err);
 
+/* KT_E_USAGE when a file that is written later, if at all, could not be: what it is, its name or its folder
+ * is in the way. option: what gives it another name. */
+KT_MUST_USE enum kt_status kt_path_writable(const char *file, const char *option, struct kt_error *err);
+
 /* Whether a file is empty or begins with `mark`, of at most 32 bytes: how every report and every list begins,
  * so that a mistyped name never costs a dump or a key vault. */
 bool kt_path_begins_with(const char *file, const char *mark);

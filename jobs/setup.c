@@ -238,12 +238,12 @@ enum kt_status kt_job_set_up(struct kt_job *job, struct kt_error *err)
         status = open_ground(job, err);
     if (status == KT_OK)
         status = kt_live_wanted(&job->options) ? kt_live_open(job, err) : open_source(job, err);
+    if (status == KT_OK)
+        status = check_lists(job, err);
     if (status == KT_OK && !rewrap)
         status = open_keys(job, err);
     if (status == KT_OK && job->command->open)
         status = job->command->open(job, err);
-    if (status == KT_OK)
-        status = check_lists(job, err);
     if (status == KT_OK)
         status = open_team(job, err);
     if (status == KT_OK)

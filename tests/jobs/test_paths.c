@@ -2,6 +2,7 @@
 #include "jobs/paths.h"
 
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -76,4 +77,40 @@ Test(paths, what_is_written_stays_apart)
     cr_expect_eq(apart("out.part.checkpoint", "--to", "out"), KT_E_USAGE);
     cr_expect_eq(apart("out.json", "--to", "out"), KT_OK);
     cr_expect_eq(apart(NULL, "--to", "out"), KT_OK);
+}
+
+static void expect_refused(const char *file, const char *says)
+{
+    struct kt_error err = {.message = ""};
+    cr_expect_eq(kt_path_writable(file, "--failures", &err), KT_E_USAGE, "%s", file);
+    cr_expect(strstr(err.message, says), "%s", err.message);
+    cr_expect(strstr(err.message, "--failures"), "%s", err.message);
+}
+
+Test(paths, what_can_be_written_later)
+{
+    static const char *const fine[] = {"file", "soft", "later", "dump/later", "./later", "/dev/null"};
+    char name[NAME_MAX + 2];
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+        cr_expect_eq(kt_path_writable(fine[i], "--failures", NULL), KT_OK, "%s", fine[i]);
+    expect_refused("nowhere/later", "create it first");
+    expect_refused("file/later", "Not a directory");
+    expect_refused("dump", "name a file");
+    expect_refused("later/", "name a file");
+    memset(name, 'n', sizeof name);
+    name[NAME_MAX + 1] = 0;
+    expect_refused(name, "too long");
+    name[NAME_MAX] = 0;
+    cr_expect_eq(kt_path_writable(name, "--failures", NULL), KT_OK);
+}
+
+/* What a folder's rights say counts for everyone but root, who becomes somebody else here. */
+Test(paths_of_others, a_folder_without_rights)
+{
+    cr_assert_eq(chdir("/"), 0);
+    if (geteuid() == 0)
+        cr_assert_eq(setuid(65534), 0);
+    expect_refused("later", "in the folder /: Permission denied");
+    expect_refused("/etc/passwd", "/etc/passwd cannot be written: Permission denied");
+    cr_expect_eq(kt_path_writable("/dev/null", "--failures", NULL), KT_OK);
 }
