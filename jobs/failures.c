@@ -9,17 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/file/crc64.h"
+#include "jobs/failures_private.h"
 #include "jobs/job.h"
 #include "jobs/paths.h"
 #include "jobs/sync.h"
 
-struct kt_failures_file {
-    char *name;
-    int fd;
-    uint64_t nbytes;
-};
-
-static enum kt_status file_error(const struct kt_failures_file *file, struct kt_error *err)
+enum kt_status kt_failures_error(const struct kt_failures_file *file, struct kt_error *err)
 {
     return kt_fail(err, KT_E_IO, "%s: the list of failed documents cannot be written: %s", file->name,
                    strerror(errno));
@@ -70,26 +66,30 @@ static bool is_list(const char *file)
     return kt_path_begins_with(file, "{ \"ns\" :");
 }
 
-enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns, const char *only,
-                                 struct kt_error *err)
+static enum kt_status check_name(const char *name, const char *only, struct kt_error *err)
 {
-    enum kt_status status = KT_OK;
-    char *name = name_for(failures, ns);
-    if (!name)
-        return kt_fail(err, KT_E_NOMEM, "memory ran out");
     /* A killed job reads --only again. */
     if (only && kt_paths_meet(name, only))
-        status = kt_fail(
+        return kt_fail(
             err, KT_E_USAGE,
             "new failures would be written over the list that --only reads, %s; name another file with "
             "--failures",
             only);
-    else
-        status = kt_path_writable(name, "--failures", err);
-    if (status == KT_OK && !is_list(name))
-        status =
-            kt_fail(err, KT_E_EXISTS,
-                    "%s exists and is no list of failed documents; name another file with --failures", name);
+    enum kt_status status = kt_path_writable(name, "--failures", err);
+    if (status != KT_OK)
+        return status;
+    if (!is_list(name))
+        return kt_fail(err, KT_E_EXISTS,
+                       "%s exists and is no list of failed documents; name another file with --failures",
+                       name);
+    return KT_OK;
+}
+
+enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns, const char *only,
+                                 struct kt_error *err)
+{
+    char *name = name_for(failures, ns);
+    enum kt_status status = name ? check_name(name, only, err) : kt_fail(err, KT_E_NOMEM, "memory ran out");
     free(name);
     return status;
 }
@@ -108,39 +108,48 @@ char *kt_failures_left_over(const struct kt_failures *failures, const char *ns)
 }
 
 /* Only a file has a length to go back to. */
-static enum kt_status cut_back(const struct kt_failures_file *file, struct kt_error *err)
+enum kt_status kt_failures_cut(const struct kt_failures_file *file, struct kt_error *err)
 {
-    struct stat st = {0};
-    if (file->fd >= 0 && fstat(file->fd, &st) != 0)
-        return file_error(file, err);
-    if (file->fd >= 0 && !S_ISREG(st.st_mode))
+    struct stat st;
+    if (fstat(file->fd, &st) != 0)
+        return kt_failures_error(file, err);
+    if (!S_ISREG(st.st_mode))
         return KT_OK;
-    if ((uint64_t)st.st_size < file->nbytes)
-        return kt_fail(err, KT_E_OTHER_JOB,
-                       "%s is shorter than when the unfinished job listed documents there; put it back, or "
-                       "begin anew with --forget",
-                       file->name);
     bool ok = ftruncate(file->fd, (off_t)file->nbytes) == 0 && lseek(file->fd, 0, SEEK_END) >= 0;
-    return ok ? KT_OK : file_error(file, err);
+    return ok ? KT_OK : kt_failures_error(file, err);
 }
 
-static enum kt_status open_file(struct kt_failures *failures, char *name, uint64_t keep_nbytes,
+static enum kt_status open_list(struct kt_failures_file *file, bool goes_on, struct kt_error *err)
+{
+    struct stat st;
+    /* A pipe that we could read ourselves would not break when its reader ends. */
+    bool stream = stat(file->name, &st) == 0 && !S_ISREG(st.st_mode);
+    file->fd =
+        open(file->name, (stream ? O_WRONLY : O_RDWR) | (goes_on ? 0 : O_CREAT) | O_CLOEXEC | O_NOCTTY, 0600);
+    if (file->fd < 0)
+        return goes_on && errno == ENOENT ? kt_failures_changed(file, err) : kt_failures_error(file, err);
+    return KT_OK;
+}
+
+enum kt_status kt_failures_open(struct kt_failures *failures, char *name, bool goes_on,
                                 struct kt_failures_file **out, struct kt_error *err)
 {
+    struct kt_failures_file file = {.name = name, .fd = -1};
     struct kt_failures_file *files =
         realloc(failures->files, (failures->count + 1) * sizeof *failures->files);
-    if (!files) {
+    if (files)
+        failures->files = files;
+    enum kt_status status =
+        files ? open_list(&file, goes_on, err) : kt_fail(err, KT_E_NOMEM, "memory ran out");
+    if (status != KT_OK) {
+        if (file.fd >= 0)
+            close(file.fd);
         free(name);
-        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+        return status;
     }
-    failures->files = files;
-    struct kt_failures_file *file = &files[failures->count++];
-    *file = (struct kt_failures_file){.name = name, .nbytes = keep_nbytes};
-    file->fd = open(name, O_WRONLY | (keep_nbytes ? 0 : O_CREAT) | O_CLOEXEC | O_NOCTTY, 0600);
-    if (file->fd < 0 && !(errno == ENOENT && keep_nbytes))
-        return file_error(file, err);
-    *out = file;
-    return cut_back(file, err);
+    *out = &files[failures->count++];
+    **out = file;
+    return KT_OK;
 }
 
 static enum kt_status file_of(struct kt_failures *failures, const char *ns, struct kt_failures_file **out,
@@ -156,7 +165,8 @@ static enum kt_status file_of(struct kt_failures *failures, const char *ns, stru
             return KT_OK;
         }
     }
-    return open_file(failures, name, 0, out, err);
+    enum kt_status status = kt_failures_open(failures, name, false, out, err);
+    return status == KT_OK ? kt_failures_cut(*out, err) : status;
 }
 
 enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, struct kt_span lines,
@@ -173,97 +183,30 @@ enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, str
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return file_error(file, err);
+            return kt_failures_error(file, err);
         at += (size_t)n;
     }
     file->nbytes += lines.nbytes;
+    file->crc = kt_crc64(file->crc, lines.data, lines.nbytes);
     return KT_OK;
 }
 
 /* Pipes and devices cannot. */
-static enum kt_status sync_bytes(const struct kt_failures_file *file, struct kt_error *err)
+enum kt_status kt_failures_sync_bytes(const struct kt_failures_file *file, struct kt_error *err)
 {
-    return fdatasync(file->fd) == 0 || errno == EINVAL || errno == EROFS ? KT_OK : file_error(file, err);
+    return fdatasync(file->fd) == 0 || errno == EINVAL || errno == EROFS ? KT_OK
+                                                                         : kt_failures_error(file, err);
 }
 
 enum kt_status kt_failures_sync(struct kt_failures *failures, struct kt_error *err)
 {
     enum kt_status status = KT_OK;
     for (size_t i = 0; i < failures->count && status == KT_OK; i++) {
-        status = sync_bytes(&failures->files[i], err);
+        status = kt_failures_sync_bytes(&failures->files[i], err);
         if (status == KT_OK && !kt_sync_name(failures->files[i].name))
-            status = file_error(&failures->files[i], err);
+            status = kt_failures_error(&failures->files[i], err);
     }
     return status;
-}
-
-enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struct kt_error *err)
-{
-    bson_t list, item;
-    bool ok = BSON_APPEND_UTF8(out, "failuresNamed", failures->named ? failures->named : "") &&
-              BSON_APPEND_ARRAY_BEGIN(out, "failures", &list);
-    for (size_t i = 0; ok && i < failures->count; i++) {
-        char number[16];
-        const char *key;
-        enum kt_status status = sync_bytes(&failures->files[i], err);
-        if (status != KT_OK)
-            return status;
-        bson_uint32_to_string((uint32_t)i, &key, number, sizeof number);
-        ok = BSON_APPEND_DOCUMENT_BEGIN(&list, key, &item) &&
-             BSON_APPEND_UTF8(&item, "name", failures->files[i].name) &&
-             BSON_APPEND_INT64(&item, "nbytes", (int64_t)failures->files[i].nbytes) &&
-             bson_append_document_end(&list, &item);
-    }
-    ok = ok && bson_append_array_end(out, &list);
-    return ok ? KT_OK : kt_fail(err, KT_E_NOMEM, "memory ran out");
-}
-
-/* One job's failures stand in one place. */
-static enum kt_status same_place(const struct kt_failures *failures, const bson_t *doc, const char *file,
-                                 struct kt_error *err)
-{
-    bson_iter_t iter;
-    const char *named = failures->named ? failures->named : "";
-    const char *then = bson_iter_init_find(&iter, doc, "failuresNamed") ? bson_iter_utf8(&iter, NULL) : named;
-    if (then && strcmp(named, then) == 0)
-        return KT_OK;
-    return kt_fail(err, KT_E_OTHER_JOB,
-                   "the unfinished job lists its failures in %s; go on %s%s, or begin anew with --forget",
-                   file, then && *then ? "with --failures " : "without --failures",
-                   then && *then ? then : "");
-}
-
-enum kt_status kt_failures_load(struct kt_failures *failures, const bson_t *doc, struct kt_error *err)
-{
-    bson_iter_t list, item, field;
-    if (!bson_iter_init_find(&list, doc, "failures") || !BSON_ITER_HOLDS_ARRAY(&list) ||
-        !bson_iter_recurse(&list, &item))
-        return kt_fail(err, KT_E_FORMAT, "the checkpoint is damaged: it lacks the list of failures files");
-    while (bson_iter_next(&item)) {
-        const char *name = NULL;
-        int64_t nbytes = -1;
-        if (!BSON_ITER_HOLDS_DOCUMENT(&item) || !bson_iter_recurse(&item, &field))
-            continue;
-        while (bson_iter_next(&field)) {
-            if (BSON_ITER_IS_KEY(&field, "name") && BSON_ITER_HOLDS_UTF8(&field))
-                name = bson_iter_utf8(&field, NULL);
-            else if (BSON_ITER_IS_KEY(&field, "nbytes") && BSON_ITER_HOLDS_INT64(&field))
-                nbytes = bson_iter_int64(&field);
-        }
-        struct kt_failures_file *file;
-        char *copy = name && nbytes >= 0 ? strdup(name) : NULL;
-        if (!copy)
-            return kt_fail(err, KT_E_FORMAT,
-                           "the checkpoint is damaged: a failures file has no name or length");
-        enum kt_status status = same_place(failures, doc, copy, err);
-        if (status == KT_OK)
-            status = open_file(failures, copy, (uint64_t)nbytes, &file, err);
-        else
-            free(copy);
-        if (status != KT_OK)
-            return status;
-    }
-    return KT_OK;
 }
 
 enum kt_status kt_failures_finish(struct kt_failures *failures, struct kt_error *err)
@@ -273,7 +216,7 @@ enum kt_status kt_failures_finish(struct kt_failures *failures, struct kt_error 
         int failed = fdatasync(file->fd) != 0 && errno != EINVAL && errno != EROFS;
         if (close(file->fd) != 0 || failed) {
             file->fd = -1;
-            return file_error(file, err);
+            return kt_failures_error(file, err);
         }
         file->fd = -1;
     }

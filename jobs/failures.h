@@ -44,8 +44,9 @@ char *kt_failures_left_over(const struct kt_failures *failures, const char *ns);
 KT_MUST_USE enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, struct kt_span lines,
                                            struct kt_error *err);
 
-/* Makes the files durable and appends their names and lengths to a checkpoint; load cuts them back to that.
- * load: KT_E_OTHER_JOB, when a file is shorter than that or --failures names another. */
+/* Makes the files durable and appends their names, lengths and checksums to a checkpoint; load cuts them back
+ * to that. load: KT_E_OTHER_JOB, when a file does not begin with what was written there or --failures names
+ * another. */
 KT_MUST_USE enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struct kt_error *err);
 KT_MUST_USE enum kt_status kt_failures_load(struct kt_failures *failures, const bson_t *doc,
                                             struct kt_error *err);

@@ -7,7 +7,7 @@
 
 #include "io/mongo/client.h"
 
-#define CHECKPOINT_VERSION 1
+#define CHECKPOINT_VERSION 2
 
 static bool append_optional(bson_t *doc, const char *key, const char *value)
 {

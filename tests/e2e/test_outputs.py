@@ -133,6 +133,17 @@ class Resumed(Outputs):
         self.keyturn("encrypt", *self.job, "list", "--forget", exit=1)
         self.assertEqual(2, len(self.path("list").read_text().splitlines()))
 
+    def test_a_list_that_is_another_job_s_by_now(self):
+        left = self.path("list").read_bytes()
+        self.keyturn("encrypt", *self.here, "--to", "other", "--failures", "list", exit=1)
+        for now in (self.path("list").read_bytes(), left.replace(b"99", b"98"), left[:-5] + b"more\n" + left):
+            self.path("list").write_bytes(now)
+            self.refused("encrypt", *self.job, "list", says=("list is not as", "--forget"))
+            self.assertEqual(now, self.path("list").read_bytes())
+        self.path("list").write_bytes(left)
+        self.keyturn("encrypt", *self.job, "list", exit=1)
+        self.assertEqual(2, len(self.path("list").read_text().splitlines()))
+
     def test_another_name_for_the_list(self):
         done = self.refused("encrypt", *self.job, "list2", says=("--failures list", "--forget"))
         self.assertFalse(self.path("list2").exists(), done.text)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists of failures while they are open: failures.c writes them, failures_state.c keeps in a checkpoint how
+ * far they came. */
+#ifndef KT_JOBS_FAILURES_PRIVATE_H
+#define KT_JOBS_FAILURES_PRIVATE_H
+
+#include "jobs/failures.h"
+
+struct kt_failures_file {
+    char *name;
+    int fd;
+    uint64_t nbytes; /* what this job has written there, */
+    uint64_t crc;    /* and its CRC-64 */
+};
+
+/* Opens a list and adds it to the open ones; takes name over. goes_on: it must be there. */
+KT_MUST_USE enum kt_status kt_failures_open(struct kt_failures *failures, char *name, bool goes_on,
+                                            struct kt_failures_file **out, struct kt_error *err);
+
+/* Cuts the file behind what this job has written there. */
+KT_MUST_USE enum kt_status kt_failures_cut(const struct kt_failures_file *file, struct kt_error *err);
+
+KT_MUST_USE enum kt_status kt_failures_sync_bytes(const struct kt_failures_file *file, struct kt_error *err);
+
+/* The errors: KT_E_IO with what errno says; KT_E_OTHER_JOB. */
+KT_MUST_USE enum kt_status kt_failures_error(const struct kt_failures_file *file, struct kt_error *err);
+KT_MUST_USE enum kt_status kt_failures_changed(const struct kt_failures_file *file, struct kt_error *err);
+
+#endif
