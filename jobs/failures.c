@@ -66,6 +66,27 @@ static bool is_list(const char *file)
     return kt_path_begins_with(file, "{ \"ns\" :");
 }
 
+static enum kt_status held(const char *name, struct kt_error *err)
+{
+    return kt_fail(err, KT_E_BUSY,
+                   "%s: another job is running that lists its failures there; wait for it, or name another "
+                   "file with --failures",
+                   name);
+}
+
+/* Asks without taking the lock: a job that meets its first failure at that moment must not be ended by it. */
+static bool is_held(const char *name)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat st;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool held = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    if (fd >= 0)
+        close(fd);
+    return held;
+}
+
 static enum kt_status check_name(const char *name, const char *only, struct kt_error *err)
 {
     /* A killed job reads --only again. */
@@ -82,7 +103,7 @@ static enum kt_status check_name(const char *name, const char *only, struct kt_e
         return kt_fail(err, KT_E_EXISTS,
                        "%s exists and is no list of failed documents; name another file with --failures",
                        name);
-    return KT_OK;
+    return is_held(name) ? held(name, err) : KT_OK;
 }
 
 enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns, const char *only,
@@ -119,7 +140,17 @@ enum kt_status kt_failures_cut(const struct kt_failures_file *file, struct kt_er
     return ok ? KT_OK : kt_failures_error(file, err);
 }
 
-static enum kt_status open_list(struct kt_failures_file *file, bool goes_on, struct kt_error *err)
+/* False: another job holds it. A file system without locks is no reason to end a job. */
+static bool lock(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return true;
+    return fcntl(fd, F_OFD_SETLK, &whole) == 0 || (errno != EAGAIN && errno != EACCES);
+}
+
+static enum kt_status open_locked(struct kt_failures_file *file, bool goes_on, struct kt_error *err)
 {
     struct stat st;
     /* A pipe that we could read ourselves would not break when its reader ends. */
@@ -128,7 +159,14 @@ static enum kt_status open_list(struct kt_failures_file *file, bool goes_on, str
         open(file->name, (stream ? O_WRONLY : O_RDWR) | (goes_on ? 0 : O_CREAT) | O_CLOEXEC | O_NOCTTY, 0600);
     if (file->fd < 0)
         return goes_on && errno == ENOENT ? kt_failures_changed(file, err) : kt_failures_error(file, err);
-    return KT_OK;
+    if (lock(file->fd))
+        return KT_OK;
+    if (goes_on)
+        return held(file->name, err);
+    return kt_fail(err, KT_E_IO,
+                   "%s: another job that is running lists its failures there; when it has ended, move that "
+                   "list away and repeat this command",
+                   file->name);
 }
 
 enum kt_status kt_failures_open(struct kt_failures *failures, char *name, bool goes_on,
@@ -140,8 +178,9 @@ enum kt_status kt_failures_open(struct kt_failures *failures, char *name, bool g
     if (files)
         failures->files = files;
     enum kt_status status =
-        files ? open_list(&file, goes_on, err) : kt_fail(err, KT_E_NOMEM, "memory ran out");
+        files ? open_locked(&file, goes_on, err) : kt_fail(err, KT_E_NOMEM, "memory ran out");
     if (status != KT_OK) {
+        /* Nobody must find it and write to what another job holds. */
         if (file.fd >= 0)
             close(file.fd);
         free(name);

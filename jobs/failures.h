@@ -32,7 +32,7 @@ void kt_doc_id_text(const uint8_t *arena, const struct kt_doc *doc, char *out, s
 
 /* Whether the list of this namespace's failures can and may be written: KT_E_USAGE when it cannot, or would
  * be written over the list that --only reads (only: NULL, there is none), KT_E_EXISTS over a file that is no
- * such list. */
+ * such list, KT_E_BUSY over that of another running job. */
 KT_MUST_USE enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns,
                                              const char *only, struct kt_error *err);
 
@@ -40,13 +40,14 @@ KT_MUST_USE enum kt_status kt_failures_check(const struct kt_failures *failures,
  * there is none. */
 char *kt_failures_left_over(const struct kt_failures *failures, const char *ns);
 
-/* Appends a batch's lines to the namespace's file, which is created at the first line. KT_OK, KT_E_IO. */
+/* Appends a batch's lines to the namespace's file, which is created at the first line and locked until the
+ * end. KT_OK, KT_E_IO, also when another running job has begun to list there. */
 KT_MUST_USE enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, struct kt_span lines,
                                            struct kt_error *err);
 
 /* Makes the files durable and appends their names, lengths and checksums to a checkpoint; load cuts them back
  * to that. load: KT_E_OTHER_JOB, when a file does not begin with what was written there or --failures names
- * another. */
+ * another; KT_E_BUSY. */
 KT_MUST_USE enum kt_status kt_failures_save(struct kt_failures *failures, bson_t *out, struct kt_error *err);
 KT_MUST_USE enum kt_status kt_failures_load(struct kt_failures *failures, const bson_t *doc,
                                             struct kt_error *err);

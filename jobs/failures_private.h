@@ -8,12 +8,13 @@
 
 struct kt_failures_file {
     char *name;
-    int fd;
+    int fd;          /* a file is locked while it is open; pipes and devices can be shared */
     uint64_t nbytes; /* what this job has written there, */
     uint64_t crc;    /* and its CRC-64 */
 };
 
-/* Opens a list and adds it to the open ones; takes name over. goes_on: it must be there. */
+/* Opens and locks a list and adds it to the open ones; takes name over. goes_on: it must be there, and
+ * another job that holds it is a refusal (KT_E_BUSY); else it may be new, and that ends the job (KT_E_IO). */
 KT_MUST_USE enum kt_status kt_failures_open(struct kt_failures *failures, char *name, bool goes_on,
                                             struct kt_failures_file **out, struct kt_error *err);
 

@@ -73,6 +73,25 @@ static void assert_refused(const bson_t *checkpoint, enum kt_status why, const c
     kt_failures_free(&job);
 }
 
+Test(failures, a_list_that_another_job_holds)
+{
+    cr_assert_eq(put(&job, "a.b", FIRST), KT_OK);
+    cr_assert_eq(kt_failures_check(&other, "a.b", NULL, &err), KT_E_BUSY);
+    cr_assert(strstr(err.message, LIST) && strstr(err.message, "--failures"), "%s", err.message);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(put(&other, "a.b", OTHER), KT_E_IO);
+        cr_assert(strstr(err.message, LIST) && strstr(err.message, "repeat"), "%s", err.message);
+    }
+    cr_assert_null(kt_failures_first_name(&other));
+    cr_assert_eq(kt_failures_check(&other, "a.c", NULL, &err), KT_OK);
+    cr_assert_eq(put(&job, "a.b", SECOND), KT_OK);
+    assert_holds(LIST, FIRST SECOND);
+    cr_assert_eq(kt_failures_finish(&job, &err), KT_OK);
+    cr_assert_eq(kt_failures_check(&other, "a.b", NULL, &err), KT_OK);
+    cr_assert_eq(put(&other, "a.b", OTHER), KT_OK);
+    assert_holds(LIST, OTHER);
+}
+
 Test(failures, devices_and_pipes_are_shared)
 {
     cr_assert_eq(mkfifo("list", 0600), 0);
@@ -133,6 +152,16 @@ Test(failures, a_list_that_is_another_one_by_now)
     cr_assert_eq(kt_failures_load(&job, checkpoint, &err), KT_OK, "%s", err.message);
     bson_destroy(checkpoint);
     assert_holds(LIST, FIRST SECOND);
+}
+
+Test(failures, a_list_that_another_job_has_taken_meanwhile)
+{
+    cr_assert_eq(put(&job, "a.b", FIRST), KT_OK);
+    bson_t *checkpoint = killed();
+    cr_assert_eq(put(&other, "a.b", OTHER), KT_OK);
+    assert_refused(checkpoint, KT_E_BUSY, "--failures");
+    assert_holds(LIST, OTHER);
+    bson_destroy(checkpoint);
 }
 
 Test(failures, a_checkpoint_that_does_not_say_all)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What cannot be done is said before anything is written."""
+import fcntl
 import json
 import signal
 import time
@@ -149,6 +150,9 @@ class Refused(LiveCase):
         for name in ("admin", "a b", "a.b", "x" * 64):
             self.refused(*self.args("encrypt", "--checkpoint", name), says="--checkpoint")
         self.refuse("--failures", "create it first", more=("--failures", "nowhere/list"))
+        with open(self.path(f"{self.ns}-failed.ndjson"), "w", encoding="utf-8") as held:
+            fcntl.lockf(held, fcntl.LOCK_EX)
+            self.refuse(f"{self.ns}-failed.ndjson: another job", "--failures")
         self.refuse("no namespace", more=("--ns-exclude", self.ns))
         self.refused("rewrap", "--config", "config.json", "--key-vault", self.uri, "--yes", "--backup", "nowhere/b",
                      says=("--backup", "create it first"))
