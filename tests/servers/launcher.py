@@ -52,7 +52,7 @@ def start(*names):
     why = missing() if any(name != "kmip" for name in names) else None
     why = why or (kmip_missing() if "kmip" in names else None)
     if why:
-        raise unittest.SkipTest(f"machine: {why}")
+        raise unittest.SkipTest(f"{why} (./check installs it)")
     servers = Servers()
     unittest.addModuleCleanup(servers.stop)
     return servers
