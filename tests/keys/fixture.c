@@ -55,6 +55,7 @@ void fixture_dek(uint32_t n, uint8_t dek[KT_DEK_NBYTES])
     SHA512((const uint8_t *)&n, sizeof n, digest);
     for (int i = 0; i < KT_DEK_NBYTES; i++)
         dek[i] = (uint8_t)(digest[i % 64] ^ (i / 64 * 0x5a));
+    kt_wipe(digest, sizeof digest);
 }
 
 void fixture_id(uint32_t n, uint8_t id[16])
@@ -109,6 +110,7 @@ void fixture_add(struct fixture *f, uint32_t n, const char *provider, const char
     fixture_id(n, id);
     fixture_dek(n, dek);
     fixture_wrap(f, provider, kt_span_of(dek, sizeof dek), wrapped);
+    kt_wipe(dek, sizeof dek);
     fixture_add_raw(f, id, provider, kt_span_of(wrapped, sizeof wrapped), names);
 }
 
