@@ -129,23 +129,18 @@ enum kt_verdict kt_verdict_of_http(struct kt_kms_call *call, const struct kt_exc
     return KT_V_DONE;
 }
 
+/* The caller's memory is locked: nothing of a key may lie elsewhere, whatever the reply holds. */
 static enum kt_verdict unwrapped(struct kt_kms_call *call, struct kt_span base64)
 {
-    uint8_t room[512];
-    size_t nbytes = 0;
-    enum kt_verdict verdict = KT_V_DONE;
-    if (!kt_base64_decode(base64, room, sizeof room, &nbytes)) {
-        verdict = kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_REPLY, "the reply's plaintext is no base64");
-    } else if (nbytes != KT_KMS_DEK_NBYTES || call->out_capacity < nbytes) {
-        verdict = kt_verdict_say(
-            call, KT_V_FINAL, KT_KMS_R_CIPHERTEXT,
-            "the unwrapped key has %zu bytes instead of 96; this is no data encryption key", nbytes);
-    } else {
-        memcpy(call->out, room, nbytes);
-        call->out_nbytes = (uint32_t)nbytes;
-    }
-    kt_wipe(room, sizeof room);
-    return verdict;
+    size_t nbytes;
+    if (!kt_base64_measure(base64, &nbytes))
+        return kt_verdict_say(call, KT_V_FAULT, KT_KMS_R_REPLY, "the reply's plaintext is no base64");
+    if (nbytes != KT_KMS_DEK_NBYTES || !kt_base64_decode(base64, call->out, call->out_capacity, &nbytes))
+        return kt_verdict_say(call, KT_V_FINAL, KT_KMS_R_CIPHERTEXT,
+                              "the unwrapped key has %zu bytes instead of 96; this is no data encryption key",
+                              nbytes);
+    call->out_nbytes = (uint32_t)nbytes;
+    return KT_V_DONE;
 }
 
 enum kt_verdict kt_verdict_result(struct kt_kms_call *call, struct kt_span base64)

@@ -61,8 +61,9 @@ enum kt_verdict kt_verdict_say(struct kt_kms_call *call, enum kt_verdict verdict
  * judge itself. */
 enum kt_verdict kt_verdict_of_http(struct kt_kms_call *call, const struct kt_exchange *x);
 
-/* Hands a result over. KT_V_DONE, or KT_V_FAULT when it is empty or does not fit (a DEK must have exactly 96
- * bytes). */
+/* Hands a result over. KT_V_DONE; KT_V_FAULT: it is no base64, or a wrap that is too short or does not fit;
+ * KT_V_FINAL: a DEK that has not exactly 96 bytes. A DEK is written to call->out when it is one, else nothing
+ * is. */
 enum kt_verdict kt_verdict_result(struct kt_kms_call *call, struct kt_span base64);
 
 enum kt_status kt_status_of_reason(enum kt_kms_reason reason);

@@ -7,7 +7,10 @@
 
 #include "kms/kmip.h"
 
-enum { IV = 16, BODY = 112, TAG = 32 };
+enum { IV = 16, BLOCK = 16, DEK = 96, BODY = DEK + BLOCK, TAG = 32 };
+
+/* PKCS #7 behind a DEK, which fills its blocks. */
+static const uint8_t padding[BLOCK] = {16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16};
 
 /* [AEAD] T = HMAC-SHA-512(Km, IV || S || bits of the absent AAD), first half. */
 static bool tag_of(const uint8_t kek[96], const uint8_t wrapped[160], uint8_t tag[64])
@@ -18,35 +21,38 @@ static bool tag_of(const uint8_t kek[96], const uint8_t wrapped[160], uint8_t ta
     return HMAC(EVP_sha512(), kek, 32, covered, sizeof covered, tag, &nbytes) && nbytes == 64;
 }
 
-static bool cbc(bool seal, const uint8_t kek[96], const uint8_t *iv, const uint8_t *in, int in_nbytes,
-                uint8_t *out, int out_nbytes)
+/* Whole blocks, straight from in to out: each side may be locked memory. */
+static bool cbc(bool seal, const uint8_t kek[96], const uint8_t *iv, const uint8_t *in, int nbytes,
+                uint8_t *out)
 {
-    uint8_t room[BODY + 16];
-    int first = 0, last = 0;
+    int made = 0;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     bool ok = ctx && EVP_CipherInit_ex2(ctx, EVP_aes_256_cbc(), kek + 32, iv, seal, NULL) == 1 &&
-              EVP_CipherUpdate(ctx, room, &first, in, in_nbytes) == 1 &&
-              EVP_CipherFinal_ex(ctx, room + first, &last) == 1 && first + last == out_nbytes;
-    if (ok)
-        memcpy(out, room, (size_t)out_nbytes);
+              EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 && EVP_CipherUpdate(ctx, out, &made, in, nbytes) == 1 &&
+              made == nbytes;
     EVP_CIPHER_CTX_free(ctx);
-    kt_wipe(room, sizeof room);
     return ok;
 }
 
 bool kt_kek_seal(const uint8_t kek[96], const uint8_t iv[16], const uint8_t dek[96], uint8_t wrapped[160])
 {
-    uint8_t tag[64];
+    uint8_t tag[64], *last = wrapped + IV + DEK;
     memcpy(wrapped, iv, IV);
-    if (!cbc(true, kek, iv, dek, 96, wrapped + IV, BODY) || !tag_of(kek, wrapped, tag))
+    if (!cbc(true, kek, iv, dek, DEK, wrapped + IV) || !cbc(true, kek, last - BLOCK, padding, BLOCK, last) ||
+        !tag_of(kek, wrapped, tag))
         return false;
     memcpy(wrapped + IV + BODY, tag, TAG);
     return true;
 }
 
+/* The padding comes first, so that what is no DEK is never written. */
 bool kt_kek_open(const uint8_t kek[96], const uint8_t wrapped[160], uint8_t dek[96])
 {
-    uint8_t tag[64];
-    return tag_of(kek, wrapped, tag) && CRYPTO_memcmp(tag, wrapped + IV + BODY, TAG) == 0 &&
-           cbc(false, kek, wrapped, wrapped + IV, BODY, dek, 96);
+    uint8_t tag[64], end[BLOCK];
+    const uint8_t *last = wrapped + IV + DEK;
+    bool ok = tag_of(kek, wrapped, tag) && CRYPTO_memcmp(tag, wrapped + IV + BODY, TAG) == 0 &&
+              cbc(false, kek, last - BLOCK, last, BLOCK, end) && CRYPTO_memcmp(end, padding, BLOCK) == 0 &&
+              cbc(false, kek, wrapped, wrapped + IV, DEK, dek);
+    kt_wipe(end, sizeof end);
+    return ok;
 }

@@ -40,7 +40,8 @@ bool kt_kmip_unframe(struct kt_span message, struct kt_span *items, size_t count
 bool kt_kmip_refuses_batch(struct kt_span item);
 
 /* AEAD_AES_256_CBC_HMAC_SHA_512 without associated data, 96 <-> 160 bytes, as local master keys wrap. open:
- * false when the tag does not match; nothing is written then. */
+ * false when the tag does not match, or what was wrapped is not 96 bytes long; nothing is written then.
+ * Neither leaves a copy of the DEK. */
 #define KT_KMIP_WRAPPED_NBYTES 160
 bool kt_kek_seal(const uint8_t kek[96], const uint8_t iv[16], const uint8_t dek[96], uint8_t wrapped[160]);
 bool kt_kek_open(const uint8_t kek[96], const uint8_t wrapped[160], uint8_t dek[96]);

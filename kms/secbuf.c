@@ -130,46 +130,44 @@ struct kt_span kt_secbuf_get(const struct kt_secbuf *buf)
     return kt_span_of(buf->data, buf->nbytes);
 }
 
-#define PIECE 64u /* characters decoded at a time */
+/* The six bits that a digit of either alphabet stands for, or NO_DIGIT. */
+#define NO_DIGIT 64u
 
-/* Up to PIECE characters of either alphabet, without padding. The number of bytes, or 0. */
-static size_t decode_piece(const uint8_t *text, size_t n, uint8_t bytes[PIECE / 4 * 3])
+static uint32_t bits_of(uint8_t digit)
 {
-    uint8_t chars[PIECE];
-    size_t padded = (n + 3) / 4 * 4, made = n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0);
-    bool ok = true;
-    memset(chars, '=', sizeof chars);
-    for (size_t i = 0; i < n && ok; i++) {
-        uint8_t c = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
-        ok = isalnum(c) || c == '+' || c == '/';
-        chars[i] = c;
-    }
-    ok = ok && EVP_DecodeBlock(bytes, chars, (int)padded) == (int)(padded / 4 * 3);
-    kt_wipe(chars, sizeof chars);
-    return ok ? made : 0;
+    if (digit >= 'A' && digit <= 'Z')
+        return digit - 'A';
+    if (digit >= 'a' && digit <= 'z')
+        return digit - 'a' + 26u;
+    if (digit >= '0' && digit <= '9')
+        return digit - '0' + 52u;
+    if (digit == '+' || digit == '-')
+        return 62;
+    return digit == '/' || digit == '_' ? 63 : NO_DIGIT;
 }
 
-bool kt_base64_decode(struct kt_span text, uint8_t *out, size_t capacity, size_t *nbytes)
+bool kt_base64_measure(struct kt_span text, size_t *nbytes)
 {
     size_t n = text.nbytes;
     if (n % 4 == 0)
         for (int pad = 0; pad < 2 && n && text.data[n - 1] == '='; pad++)
             n--;
-    if (n % 4 == 1)
+    for (size_t i = 0; i < n; i++)
+        if (bits_of(text.data[i]) == NO_DIGIT)
+            return false;
+    *nbytes = n / 4 * 3 + n % 4 * 3 / 4;
+    return n % 4 != 1;
+}
+
+bool kt_base64_decode(struct kt_span text, uint8_t *out, size_t capacity, size_t *nbytes)
+{
+    uint32_t bits = 0;
+    if (!kt_base64_measure(text, nbytes) || *nbytes > capacity)
         return false;
-    size_t length = n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0), done = 0;
-    if (length > capacity)
-        return false;
-    uint8_t bytes[PIECE / 4 * 3];
-    for (size_t at = 0; at < n; at += PIECE) {
-        size_t made = decode_piece(text.data + at, n - at < PIECE ? n - at : PIECE, bytes);
-        if (made)
-            memcpy(out + done, bytes, made);
-        done += made;
-        if (!made)
-            break;
+    for (size_t i = 0, made = 0; made < *nbytes; i++) {
+        bits = bits << 6 | bits_of(text.data[i]);
+        if (i % 4 != 0)
+            out[made++] = (uint8_t)(bits >> (6 - i % 4 * 2));
     }
-    kt_wipe(bytes, sizeof bytes);
-    *nbytes = done;
-    return done == length;
+    return true;
 }

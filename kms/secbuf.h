@@ -43,8 +43,10 @@ void kt_secbuf_json(struct kt_secbuf *buf, const char *text);
 /* The content; data NULL when it is empty or failed. */
 struct kt_span kt_secbuf_get(const struct kt_secbuf *buf);
 
-/* Either base64 alphabet, with or without padding, nothing else, no stray bits beyond what OpenSSL ignores.
- * False when text is no base64 or does not fit into capacity bytes. */
+/* Either base64 alphabet, with or without padding, nothing else; bits beyond the last byte are ignored.
+ * False: text is no base64, or (decode) does not fit into capacity bytes. Else nbytes is what it stands for.
+ * decode writes nothing but those bytes, and leaves no copy of them anywhere else. */
+bool kt_base64_measure(struct kt_span text, size_t *nbytes);
 bool kt_base64_decode(struct kt_span text, uint8_t *out, size_t capacity, size_t *nbytes);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <kms_message/kms_kmip_request.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "fixture.h"
 #include "kms/kmip.h"
@@ -244,6 +246,48 @@ Test(kek, seals_and_opens)
         cr_expect_eq(opened[0], 0xee);
         wrapped[i] ^= 1;
     }
+}
+
+/* [AEAD] section 2.1 by hand: any last block behind the DEK. */
+static void seal_with_end(const uint8_t dek[96], const uint8_t end[16], uint8_t wrapped[160])
+{
+    uint8_t covered[16 + 112 + 8] = {5}, tag[64];
+    int first, last;
+    unsigned nbytes;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    cr_assert_eq(EVP_EncryptInit_ex2(ctx, EVP_aes_256_cbc(), kek + 32, covered, NULL), 1);
+    EVP_CIPHER_CTX_set_padding(ctx, 0);
+    cr_assert_eq(EVP_EncryptUpdate(ctx, covered + 16, &first, dek, 96), 1);
+    cr_assert_eq(EVP_EncryptUpdate(ctx, covered + 16 + 96, &last, end, 16), 1);
+    EVP_CIPHER_CTX_free(ctx);
+    cr_assert_eq(first + last, 112);
+    cr_assert(HMAC(EVP_sha512(), kek, 32, covered, sizeof covered, tag, &nbytes));
+    memcpy(wrapped, covered, 128);
+    memcpy(wrapped + 128, tag, 32);
+}
+
+Test(kek, what_is_authentic_but_not_96_bytes_long_is_no_dek)
+{
+    uint8_t dek[96] = {2}, end[16], wrapped[160], opened[96];
+    memset(kek, 3, sizeof kek);
+    memset(end, 16, sizeof end);
+    seal_with_end(dek, end, wrapped);
+    cr_assert(kt_kek_open(kek, wrapped, opened));
+    cr_expect_arr_eq(dek, opened, 96);
+    memset(opened, 0xee, sizeof opened);
+    for (size_t i = 0; i < sizeof end; i++) {
+        end[i] ^= 1;
+        seal_with_end(dek, end, wrapped);
+        cr_expect_not(kt_kek_open(kek, wrapped, opened), "byte %zu", i);
+        end[i] ^= 1;
+    }
+    for (int pad = 0; pad < 16; pad++) { /* legal padding of fewer bytes, and none */
+        memset(end, pad, sizeof end);
+        seal_with_end(dek, end, wrapped);
+        cr_expect_not(kt_kek_open(kek, wrapped, opened), "padding %d", pad);
+    }
+    for (size_t i = 0; i < sizeof opened; i++)
+        cr_assert_eq(opened[i], 0xee);
 }
 
 /* MongoDB specifications, client-side-encryption tests: the local master key and key document of the corpus.

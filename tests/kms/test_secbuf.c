@@ -80,6 +80,23 @@ Test(secbuf, base64_refuses_what_is_none)
     cr_expect_not(kt_base64_decode(kt_span_str("AAAA"), out, 2, &n));
 }
 
+Test(secbuf, base64_that_is_refused_leaves_the_room_as_it_was)
+{
+    static const char *const bad[] = {"AAAAAAA!", "AAAAAAAAAAAAAAAA", "AAAAA"};
+    uint8_t out[8];
+    size_t n;
+    memset(out, 0xee, sizeof out);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_expect_not(kt_base64_decode(kt_span_str(bad[i]), out, sizeof out, &n));
+    for (size_t i = 0; i < sizeof out; i++)
+        cr_expect_eq(out[i], 0xee);
+    cr_expect(kt_base64_measure(kt_span_str(bad[1]), &n) && n == 12);
+    cr_assert(kt_base64_decode(kt_span_str("AAB_"), out, 3, &n) && n == 3);
+    cr_expect_eq(out[3], 0xee);
+    cr_assert(kt_base64_decode(kt_span_str("Zh=="), out, 1, &n), "stray bits are ignored");
+    cr_expect_eq(out[0], 'f');
+}
+
 Test(secbuf, form_and_json_escape)
 {
     struct kt_secbuf buf;
