@@ -70,7 +70,11 @@ void kt_http_problem(struct kt_transfer *transfer, CURLcode code)
         say(transfer, KT_KMS_R_CONFIG, "the address is malformed", detail);
         return;
     case CURLE_WRITE_ERROR:
-        say(transfer, KT_KMS_R_NETWORK, "the reply is too long", "");
+        say(transfer, KT_KMS_R_NETWORK,
+            transfer->x.reply.failed ? "locked memory ran out" : "the reply is too long", "");
+        return;
+    case CURLE_OUT_OF_MEMORY:
+        say(transfer, KT_KMS_R_NETWORK, "memory ran out", "");
         return;
     case CURLE_OPERATION_TIMEDOUT:
         say(transfer, KT_KMS_R_NETWORK, "no reply in time", detail);
