@@ -94,15 +94,22 @@ static void show_use(const struct kt_cmk *cmk, struct kt_audit_cmk *shown)
     shown->why = cmk->why;
 }
 
+/* All key vaults at once: a KMS that is away is waited for once. */
 static enum kt_status try_cmks(struct kt_audit *audit, struct kt_error *err)
 {
-    for (size_t v = 0; v < audit->result.vaults_count && audit->providers; v++) {
-        struct kt_audit_reading *reading = &audit->readings[v];
-        if (kt_cmks_try(&reading->cmks, audit->secmem, audit->engine) != KT_OK)
-            return kt_fail(err, KT_E_NOMEM, "locked memory ran out");
-        for (size_t i = 0; i < reading->cmks.count; i++)
-            show_use(reading->cmks.v[i], &reading->ages[i]);
-    }
+    size_t count = audit->providers ? audit->result.vaults_count : 0;
+    struct kt_cmks **lists = calloc(count + 1, sizeof *lists);
+    if (!lists)
+        return kt_fail(err, KT_E_NOMEM, "memory ran out");
+    for (size_t v = 0; v < count; v++)
+        lists[v] = &audit->readings[v].cmks;
+    enum kt_status status = count ? kt_cmks_try(lists, count, audit->secmem, audit->engine) : KT_OK;
+    free(lists);
+    if (status != KT_OK)
+        return kt_fail(err, KT_E_NOMEM, "locked memory ran out");
+    for (size_t v = 0; v < count; v++)
+        for (size_t i = 0; i < audit->readings[v].cmks.count; i++)
+            show_use(audit->readings[v].cmks.v[i], &audit->readings[v].ages[i]);
     return KT_OK;
 }
 

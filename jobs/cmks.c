@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/array.h"
 #include "common/latch.h"
 
 struct kt_span kt_cmk_stored(const struct kt_cmk *cmk)
@@ -162,15 +163,68 @@ enum kt_status kt_strategy_ask(const struct kt_cmk *cmk, kt_strategy_fn run, str
 /* CMKs tried side by side. */
 #define TRY_AT_ONCE 128
 
+#define SERVICE_NBYTES 640
+
+/* A KMS that does not answer: asked for another of its CMKs it would be waited for as long again. */
+struct silent {
+    char service[SERVICE_NBYTES];
+    enum kt_status tried;
+    const char *why;
+};
+
 struct trial {
     struct kt_cmk *cmks[TRY_AT_ONCE];
     struct kt_wrap_item items[TRY_AT_ONCE];
     struct kt_wrap_batch batches[TRY_AT_ONCE];
+    char services[TRY_AT_ONCE][SERVICE_NBYTES]; /* empty: no name */
     size_t count;
+    struct silent *silent;
+    size_t silent_count, silent_capacity;
 };
 
+static void name_service(const struct kt_cmk *cmk, char service[SERVICE_NBYTES])
+{
+    const struct kt_strategy *strategy = cmk->strategy;
+    if (!strategy->service || !strategy->service(strategy, kt_cmk_stored(cmk), service, SERVICE_NBYTES))
+        service[0] = 0;
+}
+
+static const struct silent *find_silent(const struct trial *trial, const char *service)
+{
+    for (size_t i = 0; i < trial->silent_count; i++)
+        if (strcmp(trial->silent[i].service, service) == 0)
+            return &trial->silent[i];
+    return NULL;
+}
+
+/* One CMK without an answer among others that have theirs is that CMK's matter. */
+static bool is_silent(const struct trial *trial, const char *service)
+{
+    for (size_t i = 0; i < trial->count; i++)
+        if (!trial->items[i].away && strcmp(trial->services[i], service) == 0)
+            return false;
+    return *service;
+}
+
+static enum kt_status note_silent(struct trial *trial)
+{
+    for (size_t i = 0; i < trial->count; i++) {
+        const char *service = trial->services[i];
+        if (!trial->items[i].away || find_silent(trial, service) || !is_silent(trial, service))
+            continue;
+        if (kt_array_reserve(&trial->silent, &trial->silent_capacity, trial->silent_count + 1,
+                             sizeof *trial->silent) != KT_OK)
+            return KT_E_NOMEM;
+        struct silent *silent = &trial->silent[trial->silent_count++];
+        snprintf(silent->service, sizeof silent->service, "%s", service);
+        silent->tried = trial->cmks[i]->tried;
+        silent->why = trial->cmks[i]->why;
+    }
+    return KT_OK;
+}
+
 /* One batch a CMK: they may be of different providers, and an answer that is slow holds nobody else up. */
-static void run_trial(struct trial *trial, size_t attempt, uint8_t *deks, struct kt_engine *engine)
+static enum kt_status run_trial(struct trial *trial, size_t attempt, uint8_t *deks, struct kt_engine *engine)
 {
     struct kt_latch answers = KT_LATCH(trial->count);
     for (size_t i = 0; i < trial->count; i++) {
@@ -199,7 +253,23 @@ static void run_trial(struct trial *trial, size_t attempt, uint8_t *deks, struct
                               : item->reason        ? item->reason
                                                     : kt_status_text(item->status);
     }
+    enum kt_status status = note_silent(trial);
     trial->count = 0;
+    return status;
+}
+
+/* A CMK whose KMS has been asked for others, and does not answer, is not asked for. */
+static void join_trial(struct trial *trial, struct kt_cmk *cmk)
+{
+    char *service = trial->services[trial->count];
+    name_service(cmk, service);
+    const struct silent *silent = find_silent(trial, service);
+    if (silent) {
+        cmk->tried = silent->tried;
+        cmk->why = silent->why;
+        return;
+    }
+    trial->cmks[trial->count++] = cmk;
 }
 
 /* A wrap may be damaged; where nobody answers, another one gets no answer either. */
@@ -208,23 +278,32 @@ static bool is_worth_another(enum kt_status tried)
     return tried != KT_OK && !kt_job_ends_with(tried);
 }
 
-enum kt_status kt_cmks_try(struct kt_cmks *cmks, struct kt_secmem *secmem, struct kt_engine *engine)
+static enum kt_status try_probe(struct kt_cmks *cmks, struct trial *trial, size_t attempt, uint8_t *deks,
+                                struct kt_engine *engine)
+{
+    enum kt_status status = KT_OK;
+    for (size_t i = 0; i < cmks->count && status == KT_OK; i++) {
+        struct kt_cmk *cmk = cmks->v[i];
+        if (!cmk->strategy || attempt >= cmk->probes || (attempt > 0 && !is_worth_another(cmk->tried)))
+            continue;
+        join_trial(trial, cmk);
+        if (trial->count == TRY_AT_ONCE)
+            status = run_trial(trial, attempt, deks, engine);
+    }
+    return trial->count && status == KT_OK ? run_trial(trial, attempt, deks, engine) : status;
+}
+
+enum kt_status kt_cmks_try(struct kt_cmks *const *lists, size_t count, struct kt_secmem *secmem,
+                           struct kt_engine *engine)
 {
     uint8_t *deks = kt_secmem_alloc(secmem, TRY_AT_ONCE * KT_DEK_NBYTES);
     struct trial *trial = calloc(1, sizeof *trial);
     enum kt_status status = deks && trial ? KT_OK : KT_E_NOMEM;
-    for (size_t attempt = 0; attempt < KT_PROBE_KEYS && status == KT_OK; attempt++) {
-        for (size_t i = 0; i < cmks->count; i++) {
-            struct kt_cmk *cmk = cmks->v[i];
-            if (!cmk->strategy || attempt >= cmk->probes || (attempt > 0 && !is_worth_another(cmk->tried)))
-                continue;
-            trial->cmks[trial->count++] = cmk;
-            if (trial->count == TRY_AT_ONCE)
-                run_trial(trial, attempt, deks, engine);
-        }
-        if (trial->count)
-            run_trial(trial, attempt, deks, engine);
-    }
+    for (size_t i = 0; i < count; i++)
+        for (size_t attempt = 0; attempt < KT_PROBE_KEYS && status == KT_OK; attempt++)
+            status = try_probe(lists[i], trial, attempt, deks, engine);
+    if (trial)
+        free(trial->silent);
     free(trial);
     kt_secmem_free(secmem, deks);
     return status;

@@ -67,9 +67,10 @@ bool kt_cmk_refuses(const struct kt_cmk *cmk);
 /* The id in masterKey.provider, copied, cut to fit. */
 void kt_cmk_provider_id(const struct kt_cmk *cmk, char *out, size_t nbytes);
 
-/* Opens one probe of every CMK that has a strategy, all at once, and others of those that do not open; sets
- * .tried and .why. KT_OK; KT_E_NOMEM (locked memory too). */
-KT_MUST_USE enum kt_status kt_cmks_try(struct kt_cmks *cmks, struct kt_secmem *secmem,
+/* Opens one probe of every CMK of the lists that has a strategy, many at once, and others of those that do
+ * not open; sets .tried and .why. A KMS that does not answer is waited for once: what it said of one CMK is
+ * said of the others. KT_OK; KT_E_NOMEM (locked memory too). */
+KT_MUST_USE enum kt_status kt_cmks_try(struct kt_cmks *const *lists, size_t count, struct kt_secmem *secmem,
                                        struct kt_engine *engine);
 
 /* Runs one batch of a strategy and waits for its answer. KT_OK: every item has its status. */

@@ -161,7 +161,8 @@ static enum kt_status judge_sources(struct kt_job *job, const struct kt_rewrap *
 
 enum kt_status kt_rewrap_try_sources(struct kt_job *job, struct kt_rewrap *rewrap, struct kt_error *err)
 {
-    if (kt_cmks_try(&rewrap->cmks, job->secmem, job->engine) != KT_OK)
+    struct kt_cmks *sources = &rewrap->cmks;
+    if (kt_cmks_try(&sources, 1, job->secmem, job->engine) != KT_OK)
         return kt_fail(err, KT_E_NOMEM, "locked memory ran out");
     return judge_sources(job, rewrap, err);
 }

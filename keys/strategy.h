@@ -21,6 +21,7 @@ struct kt_wrap_item {
     uint32_t made_capacity, made_nbytes;
     enum kt_status status; /* KT_OK, KT_E_UNAUTHENTIC, KT_E_KEY, KT_E_DENIED, KT_E_NET */
     const char *reason;    /* lives as long as the strategy; NULL when KT_OK */
+    bool away;             /* KT_E_NET, as the KMS was not to be reached for as long as a call may take */
 };
 
 struct kt_wrap_batch {
@@ -59,6 +60,10 @@ struct kt_strategy {
      * to out. Waits. KT_OK, or why it cannot be used. */
     enum kt_status (*resolve)(const struct kt_strategy *strategy, struct kt_span master_key,
                               struct kt_buf *out, struct kt_error *err);
+
+    /* Names what is asked for a masterKey, so that who got no answer there asks for no other. False: no name.
+     */
+    bool (*service)(const struct kt_strategy *strategy, struct kt_span master_key, char *out, size_t nbytes);
 
     /* Whether opening one more wrap takes a request: proofs are then made for a sample. */
     bool (*unwrap_asks)(const struct kt_strategy *strategy, struct kt_span master_key);

@@ -63,6 +63,7 @@ static void settle(struct run *run, struct kt_kms_call *call)
     struct kt_wrap_item *item = &run->batch->items[call - run->calls];
     item->status = call->error.status;
     item->reason = NULL;
+    item->away = item->status == KT_E_NET && call->reason == KT_KMS_R_NETWORK;
     if (item->status != KT_OK)
         item->reason = keep_reason(run->all, &call->error);
     else if (call->op != KT_KMS_UNWRAP)
@@ -190,6 +191,13 @@ static bool kms_unwrap_asks(const struct kt_strategy *strategy, struct kt_span m
     return kt_kms_cost(own->account.kms, KT_KMS_UNWRAP, master_key).each > 0;
 }
 
+static bool kms_service(const struct kt_strategy *strategy, struct kt_span master_key, char *out,
+                        size_t nbytes)
+{
+    const struct account_strategy *own = strategy->state;
+    return kt_kms_service(&own->account, master_key, out, nbytes);
+}
+
 static void init_account(struct kt_kms_strategies *all, struct account_strategy *own,
                          const struct kt_provider *provider)
 {
@@ -207,6 +215,7 @@ static void init_account(struct kt_kms_strategies *all, struct account_strategy 
                                       .try_rewrap = kms_try_rewrap,
                                       .can_rewrap = kms_can_rewrap,
                                       .resolve = kms_resolve,
+                                      .service = kms_service,
                                       .unwrap_asks = kms_unwrap_asks};
 }
 

@@ -145,6 +145,11 @@ void kt_kms_stats(struct kt_kms_loop *kms, struct kt_kms_stats *stats);
 bool kt_kms_can_rewrap(const struct kt_kms_account *from, struct kt_span from_master_key,
                        const struct kt_kms_account *to, struct kt_span to_master_key);
 
+/* Names what answers for a CMK: one KMS at one address. NUL-terminated. False: there is no name, as masterKey
+ * is malformed or nbytes are too few. */
+bool kt_kms_service(const struct kt_kms_account *account, struct kt_span master_key, char *out,
+                    size_t nbytes);
+
 /* What a call costs, for plans: the number of KMS requests that an op makes when nothing fails and everything
  * that is fetched once is there (KMIP and Azure wraps: 0), and how many have to be made once per CMK. */
 struct kt_kms_cost {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is known about calls before they are made. */
+#include <stdio.h>
+
 #include "kms/cmk.h"
 #include "kms/kms.h"
 
@@ -16,6 +18,18 @@ bool kt_kms_can_rewrap(const struct kt_kms_account *from, struct kt_span from_ma
            kt_cmk_parse(KT_KMS_AWS, from_master_key, &a, NULL) == KT_OK &&
            kt_cmk_parse(KT_KMS_AWS, to_master_key, &b, NULL) == KT_OK && same(a.region, b.region) &&
            same(a.endpoint, b.endpoint);
+}
+
+bool kt_kms_service(const struct kt_kms_account *account, struct kt_span master_key, char *out, size_t nbytes)
+{
+    struct kt_cmk cmk;
+    char host[512];
+    if (kt_cmk_parse(account->kms, master_key, &cmk, NULL) != KT_OK)
+        return false;
+    /* A KMIP server may be the account's alone to name. */
+    bool named = kt_cmk_host(&cmk, host, sizeof host);
+    int n = snprintf(out, nbytes, "%s|%s", account->id, named ? host : "");
+    return n > 0 && (size_t)n < nbytes;
 }
 
 struct kt_kms_cost kt_kms_cost(enum kt_kms kms, enum kt_kms_op op, struct kt_span master_key)

@@ -30,6 +30,26 @@ Test(plan, one_call_rewraps_within_an_aws_account_and_region)
     cr_expect_not(kt_kms_can_rewrap(&a, master_key("{\"provider\":\"aws\"}"), &a, east));
 }
 
+static const char *service(const struct kt_kms_account *account, const char *json)
+{
+    static char name[600];
+    return kt_kms_service(account, master_key(json), name, sizeof name) ? name : "none";
+}
+
+Test(plan, cmks_share_a_service_by_account_and_address)
+{
+    struct kt_kms_account aws = {.id = "aws:b", .kms = KT_KMS_AWS}, kmip = {.id = "kmip", .kms = KT_KMS_KMIP};
+    struct kt_kms_account azure = {.id = "azure", .kms = KT_KMS_AZURE};
+    cr_expect_str_eq(service(&aws, AWS("us-east-1", "")), "aws:b|kms.us-east-1.amazonaws.com");
+    cr_expect_str_eq(service(&aws, AWS("us-east-1", ",\"endpoint\":\"h:1\"")), "aws:b|h:1");
+    cr_expect_str_eq(service(&azure, AZURE("")), "azure|v.x");
+    cr_expect_str_eq(service(&kmip, KMIP(",\"keyId\":\"1\"")), "kmip|");
+    cr_expect_str_eq(service(&kmip, KMIP(",\"keyId\":\"1\",\"endpoint\":\"h\"")), "kmip|h");
+    cr_expect_str_eq(service(&aws, "{\"provider\":\"aws\"}"), "none");
+    char small[8];
+    cr_expect_not(kt_kms_service(&aws, master_key(AWS("us-east-1", "")), small, sizeof small));
+}
+
 static void costs(enum kt_kms kms, enum kt_kms_op op, const char *json, uint32_t each, uint32_t once)
 {
     struct kt_kms_cost cost = kt_kms_cost(kms, op, master_key(json));
