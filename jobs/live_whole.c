@@ -236,7 +236,7 @@ static enum kt_status judge(struct whole *w, enum kt_txn_end ended, bool same, s
                        lane->ns->ns->name);
     switch (ended) {
     case KT_TXN_OK:
-        lane->range->done = true;
+        lane->range->done = w->live->committed = true;
         return KT_OK;
     case KT_TXN_CONFLICT:
     case KT_TXN_AGAIN:

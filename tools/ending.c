@@ -92,7 +92,8 @@ static void ending_stopped(struct kt_screen *screen, const struct kt_job_options
     if (percent >= 0)
         snprintf(share, sizeof share, " (%d%%)", percent);
     snprintf(message + at, sizeof message - (size_t)at, " at %s %s%s%s%s", kt_count_text(done).s, unit,
-             kt_summary_plural(done), share, kt_ending_resumable(options) ? ", all written" : "");
+             kt_summary_plural(done), share,
+             kt_ending_resumable(options) && !result->withheld ? ", all written" : "");
     kt_screen_error(screen, 3, message,
                     kt_ending_resumable(options) ? "The same command goes on from here." : KT_ENDING_ANEW);
 }

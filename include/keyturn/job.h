@@ -144,7 +144,7 @@ struct kt_job_result {
     struct kt_kms_counts kms;                 /* then: of this run */
     const struct kt_kms_plan_line *kms_lines; /* of jobs other than rewrap: the keys that were unwrapped */
     size_t kms_lines_count;
-    bool withheld; /* all_or_nothing: a key failed, so nothing was written */
+    bool withheld; /* all_or_nothing: a key failed, or the job did not end, so nothing was written */
     const char
         *failures_file; /* where failed documents are listed; NULL: none failed. With several: the first */
     const char *backup; /* rewrap on a server: the file with what was; NULL: none was needed */

@@ -195,6 +195,23 @@ class Rewrap(Case):
         last = b.split(self.path("last.bson").read_bytes())
         self.assertEqual(list(self.vault.deks.values()), [self.vault.open_key(doc) for doc in last])
 
+    def test_all_or_nothing_that_a_limit_stops_has_rewrapped_nothing(self):
+        """The last key fails, several batches behind the first."""
+        self.vault = Vault([f"key {i}" for i in range(3000)])
+        self.vault.docs["key 2999"] = self.changed(
+            self.vault.docs["key 2999"], keyMaterial=(b.BINARY, b.binary(bytes(160)))
+        )
+        self.vault.write(self.folder)
+        rewrap = ["rewrap", *self.keys, "--provider", "local:new", "--threads", 1, "--max-failures", 0]
+        done = self.keyturn(*rewrap, "--to", "some.bson", "--failures", "some.ndjson", exit=3)
+        self.assertGreater(done.report["keys"]["rewrapped"], 0)
+        self.assertFalse(done.report["withheld"])
+        done = self.keyturn(*rewrap, "--to", "new.bson", "--all-or-nothing", exit=3)
+        self.assertEqual((0, 1), (done.report["keys"]["rewrapped"], done.report["keys"]["failed"]))
+        self.assertEqual([0], [cmk["rewrapped"] for cmk in done.report["keys"]["cmks"]])
+        self.assertTrue(done.report["withheld"])
+        self.assertFalse(self.path("new.bson").exists())
+
     def test_documents_that_are_no_keys(self):
         odd = b.document(("_id", b.INT, b.int32(1)), ("x", b.NULL, b""))
         self.path("keyvault.bson").write_bytes(self.vault.raw() + odd)

@@ -123,6 +123,26 @@ class Stops(Case):
         self.assertTrue(done.report["resumed"])
         self.whole(done)
 
+    def test_all_or_nothing_has_rewrapped_nothing_until_its_end(self):
+        keys = DOCUMENTS
+        report = self.path("stopped.json")
+        vault = Vault([f"key {i}" for i in range(keys)])
+        self.job[:5] = ["rewrap", *vault.write(self.folder), "--provider", "local:new", "--all-or-nothing"]
+        job = self.begin("--report", report)
+        self.assertEqual(3, job.end(signal.SIGTERM))
+        self.assertNotIn("all written", job.text.decode())
+        stopped = json.loads(report.read_text())
+        self.assertEqual((True, 0, [0]), self.rewrapped(stopped))
+        done = self.keyturn(*self.job)
+        self.assertTrue(done.report["resumed"])
+        self.assertEqual((False, keys, [keys]), self.rewrapped(done.report))
+        made = b.split(self.path("out").read_bytes())
+        self.assertEqual(list(vault.deks.values()), [vault.open_key(doc) for doc in made])
+
+    @staticmethod
+    def rewrapped(report):
+        return report["withheld"], report["keys"]["rewrapped"], [c["rewrapped"] for c in report["keys"]["cmks"]]
+
     def test_keys_that_documents_name(self):
         """A job that goes on finds them again, also those that only documents before its checkpoint have named."""
         vault = Vault(["one", "two", "three"])

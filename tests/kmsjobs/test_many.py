@@ -121,6 +121,20 @@ class ReEncrypt(Load):
         self.assertLessEqual(abs(two - 600 - proofs), 6)
 
 
+class Whole(Load):
+    KEYS = 3000  # several batches
+
+    def test_credentials_that_end_midway_leave_nothing_rewrapped(self):
+        self.start(delay=1, expires=self.KEYS // 2)
+        done = self.rewrap(self.KEYS, "--all-or-nothing", exit=4)
+        self.assertGreaterEqual(self.kms.figures()["served"], self.KEYS // 2)
+        self.assertIn("ExpiredToken", done.err)
+        keys = done.report["keys"]
+        self.assertEqual((done.report["withheld"], keys["rewrapped"], [cmk["rewrapped"] for cmk in keys["cmks"]]),
+                         (True, 0, [0]))
+        self.assertFalse(os.path.exists(self.path("new.bson")))
+
+
 class Storm(Load):
     @stage.heavy
     def test_no_key_is_lost(self):

@@ -235,6 +235,39 @@ class AllOrNothing(VaultCase):
         self.assertEqual(before, self.keys())
         self.assert_closed()
 
+    def refuse(self, command, namespace, skip):
+        """The server refuses such a command after some of them."""
+        self.client.admin.command({"configureFailPoint": "failCommand", "mode": {"skip": skip}, "data": {
+            "appName": "keyturn", "failCommands": [command], "errorCode": 13, "namespace": namespace}})
+        self.addCleanup(self.client.admin.command, {"configureFailPoint": "failCommand", "mode": "off"})
+
+    def assert_rewrapped(self, done, withheld, number):
+        self.assertEqual((withheld, number, [number]), (done.report["withheld"], done.report["keys"]["rewrapped"],
+                                                        [c["rewrapped"] for c in done.report["keys"]["cmks"]]))
+
+    def test_a_limit_before_the_end(self):
+        self.fill(2500)
+        last = max(self.keys())
+        self.key_vault.update_one({"_id": Binary(last, 4)}, {"$set": {"keyMaterial": bytes(160)}})
+        before = self.keys()
+        self.assert_rewrapped(self.whole("--max-failures", 0, exit=3), True, 0)
+        self.assertEqual(before, self.keys())
+        self.assert_closed()
+
+    def test_a_transaction_that_the_server_refuses(self):
+        self.fill(1200)
+        before = self.keys()
+        self.refuse("update", self.key_vault.full_name, 0)
+        self.assert_rewrapped(self.whole(exit=4), True, 0)
+        self.assertEqual(before, self.keys())
+        self.assert_closed()
+
+    def test_what_is_committed_counts_whatever_comes_after_it(self):
+        self.fill(300)
+        self.refuse("delete", f"{self.state_db}.checkpoints", 1)
+        self.assert_rewrapped(self.whole(exit=4), False, 300)
+        self.assertEqual({"local:new"}, self.providers())
+
     def test_more_than_a_transaction_takes(self):
         self.fill(2)
         one = next(iter(self.vault.docs.values()))

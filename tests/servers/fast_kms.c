@@ -4,10 +4,11 @@
  * KeyId, so that what comes back proves which bytes and which CMK were sent. One thread.
  *
  *   fast_kms CERT.pem [delay=MS [spread=SIGMA]] [quota=PER_SECOND] [throttle=%] [error=%] [reset=%]
- * [truncate=%]
+ * [truncate=%] [expires=CALLS]
  *
  * spread: latencies are log-normal, their p99 exp(2.33 SIGMA) times the delay. Prints {"port": N}, and on
- * SIGTERM its figures. A session token "exp-MS" is refused after that UTC time. */
+ * SIGTERM its figures. Credentials have expired for a session token "exp-MS" after that UTC time; expires:
+ * for everybody after so many calls. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 #include "tests/servers/fast_links.h"
 
 static struct {
-    double delay, spread, quota, throttle, error, reset, truncate;
+    double delay, spread, quota, throttle, error, reset, truncate, expires;
 } options;
 static struct {
     unsigned long requests, served, throttled, errors, resets, truncated, expired;
@@ -76,7 +77,7 @@ static void respond(const char *head, const char *body, struct reply *reply)
 {
     size_t room = sizeof reply->body;
     figures.requests++;
-    if (token_expired(head)) {
+    if (token_expired(head) || (options.expires > 0 && (double)figures.served >= options.expires)) {
         figures.expired++;
         reply->status = aws_refuse(400, "ExpiredTokenException", reply->body, room);
     } else if (chance(options.throttle) || over_quota()) {
@@ -107,9 +108,9 @@ static void read_options(int argc, char **argv)
     static const struct {
         const char *name;
         double *value;
-    } known[] = {{"delay=", &options.delay},       {"spread=", &options.spread}, {"quota=", &options.quota},
-                 {"throttle=", &options.throttle}, {"error=", &options.error},   {"reset=", &options.reset},
-                 {"truncate=", &options.truncate}};
+    } known[] = {{"delay=", &options.delay},       {"spread=", &options.spread},  {"quota=", &options.quota},
+                 {"throttle=", &options.throttle}, {"error=", &options.error},    {"reset=", &options.reset},
+                 {"truncate=", &options.truncate}, {"expires=", &options.expires}};
     for (int i = 2; i < argc; i++)
         for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
             if (strncmp(argv[i], known[k].name, strlen(known[k].name)) == 0)
