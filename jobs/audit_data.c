@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which DEKs the data uses. One that is wrongly called unused may be deleted, and its values are lost: what
  * looks as if it named one counts. */
-#include <bson/bson.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "csfle/walk.h"
 #include "io/store.h"
@@ -24,37 +26,44 @@ static void mark(struct kt_audit *audit, const uint8_t *id)
     }
 }
 
-/* The encryptedFields and the validators of collections name DEKs by UUID, also while nothing is sealed. */
-static void mark_uuids(struct kt_audit *audit, bson_iter_t *iter)
+/* A UUID in its two forms, "$binary" and "$uuid". */
+static bool read_uuid(const char *text, size_t nbytes, uint8_t id[16])
 {
-    while (bson_iter_next(iter)) {
-        bson_subtype_t subtype;
-        uint32_t nbytes;
-        const uint8_t *data;
-        bson_iter_t inside;
-        if (bson_iter_recurse(iter, &inside)) {
-            mark_uuids(audit, &inside);
-        } else if (BSON_ITER_HOLDS_BINARY(iter)) {
-            bson_iter_binary(iter, &subtype, &nbytes, &data);
-            if (nbytes == 16)
-                mark(audit, data);
+    uint8_t bytes[18];
+    if (nbytes == 24 && EVP_DecodeBlock(bytes, (const uint8_t *)text, 24) == 18) {
+        memcpy(id, bytes, 16);
+        return true;
+    }
+    size_t digits = 0;
+    for (size_t i = 0; nbytes == 36 && i < nbytes; i++) {
+        int digit = OPENSSL_hexchar2int((unsigned char)text[i]);
+        if (digit < 0 && text[i] != '-')
+            return false;
+        if (digit >= 0 && digits < 32) {
+            id[digits / 2] = (uint8_t)(digits % 2 ? id[digits / 2] | digit : digit << 4);
+            digits++;
         }
     }
+    return digits == 32;
 }
 
-static enum kt_status mark_metadata(struct kt_audit *audit, const struct kt_entry *entry,
-                                    struct kt_error *err)
+/* The encryptedFields and the validators of collections name DEKs, also while nothing is sealed. Servers take
+ * expressions that libbson's reader of Extended JSON does not, so every string is looked at. */
+static void mark_metadata(struct kt_audit *audit, const char *json)
 {
-    bson_iter_t iter;
-    bson_t *metadata =
-        entry->metadata ? bson_new_from_json((const uint8_t *)entry->metadata, -1, NULL) : NULL;
-    if (entry->metadata && !metadata)
-        return kt_fail(err, KT_E_FORMAT, "%s: the metadata of %s is no Extended JSON, and may name DEKs",
-                       audit->options.from, entry->ns);
-    if (metadata && bson_iter_init(&iter, metadata))
-        mark_uuids(audit, &iter);
-    bson_destroy(metadata);
-    return KT_OK;
+    char text[40];
+    uint8_t id[16];
+    while ((json = strchr(json, '"'))) {
+        size_t nbytes = 0;
+        for (json++; *json && *json != '"'; json++) {
+            json += *json == '\\' && json[1];
+            if (nbytes < sizeof text)
+                text[nbytes++] = *json;
+        }
+        json += *json == '"';
+        if (read_uuid(text, nbytes, id))
+            mark(audit, id);
+    }
 }
 
 static enum kt_status take_data(struct kt_audit *audit, void *arg, const uint8_t *docs, size_t nbytes,
@@ -96,8 +105,10 @@ enum kt_status kt_audit_read_data(struct kt_audit *audit, struct kt_error *err)
         return status;
     status = kt_audit_read_store(audit, source, NULL, take_data, &ops, err);
     const struct kt_entry *entry;
-    for (uint32_t i = 0; status == KT_OK && (entry = kt_source_entry(source, i)); i++)
-        status = mark_metadata(audit, entry, err);
+    for (uint32_t i = 0; status == KT_OK && (entry = kt_source_entry(source, i)); i++) {
+        if (entry->metadata)
+            mark_metadata(audit, entry->metadata);
+    }
     kt_source_close(source);
     kt_ops_free(&ops);
     for (size_t v = 0; v < audit->result.vaults_count; v++) {

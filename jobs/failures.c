@@ -11,121 +11,12 @@
 
 #include "io/file/crc64.h"
 #include "jobs/failures_private.h"
-#include "jobs/job.h"
-#include "jobs/paths.h"
 #include "jobs/sync.h"
 
 enum kt_status kt_failures_error(const struct kt_failures_file *file, struct kt_error *err)
 {
     return kt_fail(err, KT_E_IO, "%s: the list of failed documents cannot be written: %s", file->name,
                    strerror(errno));
-}
-
-/* Where the extension begins, or else the end. */
-static size_t stem_nbytes(const char *name)
-{
-    static const char extension[] = ".ndjson";
-    size_t nbytes = strlen(name), tail = sizeof extension - 1;
-    return nbytes > tail && strcmp(name + nbytes - tail, extension) == 0 ? nbytes - tail : nbytes;
-}
-
-/* Partitions run in one folder with the same options, and none may write over another's list. Pipes and
- * devices can be shared. Takes name over. */
-static char *of_part(const struct kt_failures *failures, char *name)
-{
-    struct stat st;
-    char *own = NULL;
-    if (!name || failures->parts < 2 || (stat(name, &st) == 0 && !S_ISREG(st.st_mode)))
-        return name;
-    size_t stem = stem_nbytes(name);
-    if (asprintf(&own, "%.*s-%d-of-%d%s", (int)stem, name, failures->part, failures->parts, name + stem) < 0)
-        own = NULL;
-    free(name);
-    return own;
-}
-
-static char *name_for(const struct kt_failures *failures, const char *ns)
-{
-    char *name = NULL;
-    if (failures->named)
-        return of_part(failures, strdup(failures->named));
-    /* A namespace may hold any byte but NUL: what a file name cannot hold becomes '_'. */
-    if (asprintf(&name, "%s-failed.ndjson", ns) < 0)
-        return NULL;
-    for (char *p = name; *p; p++)
-        if (*p == '/')
-            *p = '_';
-    return of_part(failures, name);
-}
-
-static bool is_list(const char *file)
-{
-    struct stat st;
-    if (stat(file, &st) != 0 || !S_ISREG(st.st_mode))
-        return true;
-    return kt_path_begins_with(file, "{ \"ns\" :");
-}
-
-static enum kt_status held(const char *name, struct kt_error *err)
-{
-    return kt_fail(err, KT_E_BUSY,
-                   "%s: another job is running that lists its failures there; wait for it, or name another "
-                   "file with --failures",
-                   name);
-}
-
-/* Asks without taking the lock: a job that meets its first failure at that moment must not be ended by it. */
-static bool is_held(const char *name)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct stat st;
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    bool held = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-                fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
-    if (fd >= 0)
-        close(fd);
-    return held;
-}
-
-static enum kt_status check_name(const char *name, const char *only, struct kt_error *err)
-{
-    /* A killed job reads --only again. */
-    if (only && kt_paths_meet(name, only))
-        return kt_fail(
-            err, KT_E_USAGE,
-            "new failures would be written over the list that --only reads, %s; name another file with "
-            "--failures",
-            only);
-    enum kt_status status = kt_path_writable(name, "--failures", err);
-    if (status != KT_OK)
-        return status;
-    if (!is_list(name))
-        return kt_fail(err, KT_E_EXISTS,
-                       "%s exists and is no list of failed documents; name another file with --failures",
-                       name);
-    return is_held(name) ? held(name, err) : KT_OK;
-}
-
-enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns, const char *only,
-                                 struct kt_error *err)
-{
-    char *name = name_for(failures, ns);
-    enum kt_status status = name ? check_name(name, only, err) : kt_fail(err, KT_E_NOMEM, "memory ran out");
-    free(name);
-    return status;
-}
-
-char *kt_failures_left_over(const struct kt_failures *failures, const char *ns)
-{
-    struct stat st;
-    char *name = name_for(failures, ns);
-    bool there = name && stat(name, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
-    for (size_t i = 0; there && i < failures->count; i++)
-        there = strcmp(failures->files[i].name, name) != 0;
-    if (there)
-        return name;
-    free(name);
-    return NULL;
 }
 
 /* Only a file has a length to go back to. */
@@ -150,7 +41,8 @@ static bool lock(int fd)
     return fcntl(fd, F_OFD_SETLK, &whole) == 0 || (errno != EAGAIN && errno != EACCES);
 }
 
-static enum kt_status open_locked(struct kt_failures_file *file, bool goes_on, struct kt_error *err)
+static enum kt_status open_locked(const struct kt_failures *failures, struct kt_failures_file *file,
+                                  bool goes_on, struct kt_error *err)
 {
     struct stat st;
     /* A pipe that we could read ourselves would not break when its reader ends. */
@@ -159,13 +51,14 @@ static enum kt_status open_locked(struct kt_failures_file *file, bool goes_on, s
         open(file->name, (stream ? O_WRONLY : O_RDWR) | (goes_on ? 0 : O_CREAT) | O_CLOEXEC | O_NOCTTY, 0600);
     if (file->fd < 0)
         return goes_on && errno == ENOENT ? kt_failures_changed(file, err) : kt_failures_error(file, err);
-    if (lock(file->fd))
-        return KT_OK;
+    bool locked = lock(file->fd);
     if (goes_on)
-        return held(file->name, err);
+        return locked ? KT_OK : kt_failures_held(file->name, err);
+    if (locked && (stream || kt_failures_may_cut(failures, file)))
+        return KT_OK;
     return kt_fail(err, KT_E_IO,
-                   "%s: another job that is running lists its failures there; when it has ended, move that "
-                   "list away and repeat this command",
+                   "%s: another job has begun to list its failures there; when it has ended, move that list "
+                   "away and repeat this command",
                    file->name);
 }
 
@@ -178,7 +71,7 @@ enum kt_status kt_failures_open(struct kt_failures *failures, char *name, bool g
     if (files)
         failures->files = files;
     enum kt_status status =
-        files ? open_locked(&file, goes_on, err) : kt_fail(err, KT_E_NOMEM, "memory ran out");
+        files ? open_locked(failures, &file, goes_on, err) : kt_fail(err, KT_E_NOMEM, "memory ran out");
     if (status != KT_OK) {
         /* Nobody must find it and write to what another job holds. */
         if (file.fd >= 0)
@@ -194,7 +87,7 @@ enum kt_status kt_failures_open(struct kt_failures *failures, char *name, bool g
 static enum kt_status file_of(struct kt_failures *failures, const char *ns, struct kt_failures_file **out,
                               struct kt_error *err)
 {
-    char *name = name_for(failures, ns);
+    char *name = kt_failures_name(failures, ns);
     if (!name)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     for (size_t i = 0; i < failures->count; i++) {
@@ -275,5 +168,8 @@ void kt_failures_free(struct kt_failures *failures)
         free(failures->files[i].name);
     }
     free(failures->files);
+    for (size_t i = 0; i < failures->seen_count; i++)
+        free(failures->seen[i].name);
+    free(failures->seen);
     *failures = (struct kt_failures){0};
 }

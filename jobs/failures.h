@@ -8,6 +8,7 @@
 #include <bson/bson.h>
 
 #include "jobs/batch.h"
+#include "jobs/paths.h"
 
 /* Files open while the job runs. Writer's thread. */
 struct kt_failures {
@@ -15,6 +16,8 @@ struct kt_failures {
     int part, parts;   /* of --partition; parts 0 or 1: there is one */
     struct kt_failures_file *files;
     size_t count;
+    struct kt_failures_seen *seen; /* by kt_failures_check */
+    size_t seen_count;
 };
 
 /* Worker's thread: marks the document as failed, counts it and appends its line to the batch. op: where
@@ -31,17 +34,18 @@ KT_MUST_USE enum kt_status kt_batch_note(struct kt_job_batch *batch, const struc
 void kt_doc_id_text(const uint8_t *arena, const struct kt_doc *doc, char *out, size_t nbytes);
 
 /* Whether the list of this namespace's failures can and may be written: KT_E_USAGE when it cannot, or would
- * be written over the list that --only reads (only: NULL, there is none), KT_E_EXISTS over a file that is no
- * such list, KT_E_BUSY over that of another running job. */
-KT_MUST_USE enum kt_status kt_failures_check(const struct kt_failures *failures, const char *ns,
-                                             const char *only, struct kt_error *err);
+ * be written over one of the others (count of them), KT_E_EXISTS over a file that is no such list, KT_E_BUSY
+ * over that of another running job. Keeps in mind what stands there. */
+KT_MUST_USE enum kt_status kt_failures_check(struct kt_failures *failures, const char *ns,
+                                             const struct kt_named_path *others, size_t count,
+                                             struct kt_error *err);
 
 /* The name, malloc'ed, of a list of this namespace that lies there and that this job has not begun; NULL:
  * there is none. */
 char *kt_failures_left_over(const struct kt_failures *failures, const char *ns);
 
 /* Appends a batch's lines to the namespace's file, which is created at the first line and locked until the
- * end. KT_OK, KT_E_IO, also when another running job has begun to list there. */
+ * end. KT_OK, KT_E_IO, also when another job has listed there since kt_failures_check. */
 KT_MUST_USE enum kt_status kt_failures_put(struct kt_failures *failures, const char *ns, struct kt_span lines,
                                            struct kt_error *err);
 

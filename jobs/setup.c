@@ -160,13 +160,17 @@ static enum kt_status open_worker(struct kt_job *job, struct kt_worker *worker, 
 }
 
 /* verify lists only when it is asked to. */
-static enum kt_status check_lists(const struct kt_job *job, struct kt_error *err)
+static enum kt_status check_lists(struct kt_job *job, struct kt_error *err)
 {
+    /* A killed job reads --only again. */
+    const struct kt_job_options *o = &job->options;
+    const struct kt_named_path others[] = {{"--only", o->only}, {"--to", o->to}, {"--backup", o->backup}};
     enum kt_status status = KT_OK;
     if (!job->command->writes && !job->failures.named)
         return KT_OK;
     for (size_t i = 0; status == KT_OK && i < job->namespaces_count; i++)
-        status = kt_failures_check(&job->failures, job->namespaces[i].name, job->options.only, err);
+        status = kt_failures_check(&job->failures, job->namespaces[i].name, others,
+                                   sizeof others / sizeof *others, err);
     return status;
 }
 

@@ -161,8 +161,8 @@ static int run_job(const struct kt_cli_command *command, const struct kt_setting
     else
         kt_screen_error(screen, exit, err.message, "Nothing was written.");
     if (kt_report_write(report, command->name, exit, options, result, &err, &report_err) != KT_OK) {
-        kt_screen_error(screen, 4, report_err.message, "The job itself ended as said above.");
         exit = exit == 0 ? 4 : exit;
+        kt_screen_error(screen, exit, report_err.message, "The job itself ended as said above.");
     }
     kt_job_close(job);
     return exit;

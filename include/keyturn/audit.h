@@ -20,7 +20,7 @@ struct kt_audit_options {
     struct kt_document cmk; /* a masterKey with its provider: does anything still need it? Fields that it
                              * leaves out match anything */
     int64_t older_than_ms;  /* DEKs last wrapped longer ago are findings; 0: none are */
-    const char *from;       /* data: which DEKs does no value use? NULL: not looked at */
+    const char *from;       /* data: which DEKs does nothing there name? NULL: not looked at */
     const char *backend, *cpu_disable;
     uint32_t kms_concurrency;
     double kms_rate;

@@ -77,6 +77,19 @@ class Held(Outputs):
         self.assertFalse(self.path("out").exists())
 
 
+    def test_a_list_that_another_job_has_left_meanwhile(self):
+        job, other = self.begin("out"), self.begin("out2")
+        self.feed(other, self.bad)
+        self.end(other, 1)
+        listed = self.path(LIST).read_bytes()
+        self.feed(job, self.bad)
+        self.assertIn(f"{LIST}: another job", self.end(job, 4))
+        self.assertEqual(listed, self.path(LIST).read_bytes())
+
+    def test_an_output_with_the_name_of_a_list(self):
+        self.refused("encrypt", *self.here, "--to", LIST, says=("--failures", LIST, "--to"))
+
+
 class Unwritable(Outputs):
     """What the first failure would end midway is refused before the start, whether or not anything will fail."""
 

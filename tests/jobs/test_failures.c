@@ -2,9 +2,11 @@
 #include "jobs/failures.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,20 +78,59 @@ static void assert_refused(const bson_t *checkpoint, enum kt_status why, const c
 Test(failures, a_list_that_another_job_holds)
 {
     cr_assert_eq(put(&job, "a.b", FIRST), KT_OK);
-    cr_assert_eq(kt_failures_check(&other, "a.b", NULL, &err), KT_E_BUSY);
+    cr_assert_eq(kt_failures_check(&other, "a.b", NULL, 0, &err), KT_E_BUSY);
     cr_assert(strstr(err.message, LIST) && strstr(err.message, "--failures"), "%s", err.message);
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(put(&other, "a.b", OTHER), KT_E_IO);
         cr_assert(strstr(err.message, LIST) && strstr(err.message, "repeat"), "%s", err.message);
     }
     cr_assert_null(kt_failures_first_name(&other));
-    cr_assert_eq(kt_failures_check(&other, "a.c", NULL, &err), KT_OK);
+    cr_assert_eq(kt_failures_check(&other, "a.c", NULL, 0, &err), KT_OK);
     cr_assert_eq(put(&job, "a.b", SECOND), KT_OK);
     assert_holds(LIST, FIRST SECOND);
     cr_assert_eq(kt_failures_finish(&job, &err), KT_OK);
-    cr_assert_eq(kt_failures_check(&other, "a.b", NULL, &err), KT_OK);
+    cr_assert_eq(kt_failures_check(&other, "a.b", NULL, 0, &err), KT_OK);
     cr_assert_eq(put(&other, "a.b", OTHER), KT_OK);
     assert_holds(LIST, OTHER);
+}
+
+Test(failures, a_list_that_another_job_has_left_meanwhile)
+{
+    for (int old = 0; old < 2; old++) {
+        cr_assert_eq(kt_failures_check(&job, "a.b", NULL, 0, &err), KT_OK);
+        cr_assert_eq(kt_failures_check(&other, "a.b", NULL, 0, &err), KT_OK);
+        cr_assert_eq(put(&other, "a.b", OTHER SECOND), KT_OK);
+        cr_assert_eq(kt_failures_finish(&other, &err), KT_OK);
+        cr_assert_eq(put(&job, "a.b", FIRST), KT_E_IO);
+        cr_assert(strstr(err.message, LIST) && strstr(err.message, "move that list"), "%s", err.message);
+        assert_holds(LIST, OTHER SECOND);
+        kt_failures_free(&job);
+        kt_failures_free(&other);
+        write_file(LIST, FIRST); /* the second time around there is a list already */
+    }
+}
+
+Test(failures, a_list_is_kept_apart)
+{
+    const struct kt_named_path others[] = {{"--only", NULL}, {"--backup", LIST}};
+    cr_assert_eq(kt_failures_check(&job, "a.b", others, 2, &err), KT_E_USAGE);
+    cr_assert(strstr(err.message, LIST) && strstr(err.message, "--backup"), "%s", err.message);
+    cr_assert_eq(kt_failures_check(&job, "a.c", others, 2, &err), KT_OK);
+}
+
+/* Whoever waits there for a reader would take the look for one. */
+Test(failures, a_pipe_is_not_opened_to_look_at_it)
+{
+    char event[512];
+    int watch = inotify_init1(IN_NONBLOCK);
+    cr_assert_eq(mkfifo("list", 0600), 0);
+    cr_assert_geq(inotify_add_watch(watch, "list", IN_OPEN), 0);
+    job.named = "list";
+    cr_assert_eq(kt_failures_check(&job, "a.b", NULL, 0, &err), KT_OK);
+    cr_expect_lt(read(watch, event, sizeof event), 0);
+    close(open("list", O_RDONLY | O_NONBLOCK));
+    cr_expect_gt(read(watch, event, sizeof event), 0);
+    close(watch);
 }
 
 Test(failures, devices_and_pipes_are_shared)
@@ -100,7 +141,7 @@ Test(failures, devices_and_pipes_are_shared)
     for (int i = 0; i < 2; i++) {
         job.named = other.named = i ? "/dev/null" : "list";
         cr_expect_eq(put(&job, "a.b", FIRST), KT_OK);
-        cr_expect_eq(kt_failures_check(&other, "a.b", NULL, &err), KT_OK, "%s", err.message);
+        cr_expect_eq(kt_failures_check(&other, "a.b", NULL, 0, &err), KT_OK, "%s", err.message);
         cr_expect_eq(put(&other, "a.b", OTHER), KT_OK);
         bson_t *checkpoint = killed();
         job.named = other.named;
@@ -158,6 +199,7 @@ Test(failures, a_list_that_another_job_has_taken_meanwhile)
 {
     cr_assert_eq(put(&job, "a.b", FIRST), KT_OK);
     bson_t *checkpoint = killed();
+    cr_assert_eq(kt_failures_check(&other, "a.b", NULL, 0, &err), KT_OK);
     cr_assert_eq(put(&other, "a.b", OTHER), KT_OK);
     assert_refused(checkpoint, KT_E_BUSY, "--failures");
     assert_holds(LIST, OTHER);
@@ -188,10 +230,10 @@ Test(failures, a_name_that_no_file_can_have)
     memset(ns, 'n', sizeof ns);
     ns[1] = '.';
     ns[NAME_MAX - 14] = 0; /* NAME_MAX with -failed.ndjson */
-    cr_assert_eq(kt_failures_check(&job, ns, NULL, &err), KT_OK, "%s", err.message);
+    cr_assert_eq(kt_failures_check(&job, ns, NULL, 0, &err), KT_OK, "%s", err.message);
     job.parts = 2;
-    cr_assert_eq(kt_failures_check(&job, ns, NULL, &err), KT_E_USAGE);
+    cr_assert_eq(kt_failures_check(&job, ns, NULL, 0, &err), KT_E_USAGE);
     cr_assert(strstr(err.message, "-0-of-2") && strstr(err.message, "--failures"), "%s", err.message);
     job.named = "list";
-    cr_assert_eq(kt_failures_check(&job, ns, NULL, &err), KT_OK, "%s", err.message);
+    cr_assert_eq(kt_failures_check(&job, ns, NULL, 0, &err), KT_OK, "%s", err.message);
 }

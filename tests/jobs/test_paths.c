@@ -97,6 +97,9 @@ Test(paths, what_can_be_written_later)
     expect_refused("file/later", "Not a directory");
     expect_refused("dump", "name a file");
     expect_refused("later/", "name a file");
+    cr_assert_eq(symlink("nowhere/later", "nothing"), 0);
+    expect_refused("nothing", "links to nothing");
+    cr_assert_eq(unlink("nothing"), 0);
     memset(name, 'n', sizeof name);
     name[NAME_MAX + 1] = 0;
     expect_refused(name, "too long");

@@ -151,13 +151,21 @@ class Status(stage.Case):
         os.makedirs(self.path("dump/shop"))
         open(self.path("dump/shop/c.bson"), "wb").close()
         encrypt = {"encrypt": {"keyId": [key], "bsonType": "string"}}
-        for options, unused in (({}, 1), ({"encryptedFields": {"fields": [{"path": "v", "keyId": key}]}}, 0),
-                                ({"validator": {"$jsonSchema": {"properties": {"v": encrypt}}}}, 0)):
-            with open(self.path("dump/shop/c.metadata.json"), "w", encoding="utf-8") as out:
-                out.write(json_util.dumps({"options": options, "indexes": [], "collectionName": "c"},
-                                          json_options=json_util.CANONICAL_JSON_OPTIONS))
-            done = self.status(self.fresh[:1], "--from", self.path("dump"), providers=False)
-            self.assertEqual(done.report["keyVaults"][0]["unused"], unused, options)
+        # A server takes this condition; libbson's reader of Extended JSON does not.
+        types = {"a": {"$type": ["string", "int"]}}
+        other = Binary(os.urandom(16), 4)
+        for options, unused in (({"validator": {**types, "b": other}}, 1),
+                                ({"encryptedFields": {"fields": [{"path": "v", "keyId": key}]}}, 0),
+                                ({"validator": {**types, "$jsonSchema": {"properties": {"v": encrypt}}}}, 0)):
+            text = json_util.dumps({"options": options, "indexes": [], "collectionName": "c"},
+                                   json_options=json_util.CANONICAL_JSON_OPTIONS)
+            as_uuid = json.dumps({"$uuid": str(key.as_uuid())})
+            as_binary = json_util.dumps(key, json_options=json_util.CANONICAL_JSON_OPTIONS)
+            for form in (text, text.replace(as_binary, as_uuid), text.replace("/", "\\/")):
+                with open(self.path("dump/shop/c.metadata.json"), "w", encoding="utf-8") as out:
+                    out.write(form)
+                done = self.status(self.fresh[:1], "--from", self.path("dump"), providers=False)
+                self.assertEqual(done.report["keyVaults"][0]["unused"], unused, form)
 
     def test_changes_in_a_dumps_oplog_use_their_deks(self):
         value = Binary(bytes([1]) + bytes(self.fresh[0]["_id"]) + os.urandom(65), 6)

@@ -154,6 +154,8 @@ class Refused(LiveCase):
             fcntl.lockf(held, fcntl.LOCK_EX)
             self.refuse(f"{self.ns}-failed.ndjson: another job", "--failures")
         self.refuse("no namespace", more=("--ns-exclude", self.ns))
+        self.refused("rewrap", "--config", "config.json", "--key-vault", self.uri, "--yes", "--backup",
+                     f"{self.database.name}.__keyVault-failed.ndjson", says=("--failures", "--backup"))
         self.refused("rewrap", "--config", "config.json", "--key-vault", self.uri, "--yes", "--backup", "nowhere/b",
                      says=("--backup", "create it first"))
         self.assertEqual(self.plain, self.read())
