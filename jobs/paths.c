@@ -117,7 +117,8 @@ enum kt_status kt_path_writable(const char *file, const char *option, struct kt_
     size_t n = strlen(file);
     bool there = stat(file, &st) == 0;
     if (!there && lstat(file, &st) == 0)
-        return kt_fail(err, KT_E_USAGE, "%s links to nothing that can be written; name another file with %s", file, option);
+        return kt_fail(err, KT_E_USAGE, "%s links to nothing that can be written; name another file with %s",
+                       file, option);
     if ((there && S_ISDIR(st.st_mode)) || (n && file[n - 1] == '/'))
         return kt_fail(err, KT_E_USAGE, "%s is a folder; name a file with %s", file, option);
     if (there ? access(file, W_OK) == 0 : errno == ENOENT)
