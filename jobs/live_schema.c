@@ -4,23 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/mongo/reply.h"
 #include "jobs/live.h"
 #include "jobs/namespaces.h"
 
 #define DEPTH_MAX 100
-
-static bool view_of(const bson_iter_t *iter, bson_t *view)
-{
-    uint32_t nbytes;
-    const uint8_t *data;
-    if (BSON_ITER_HOLDS_DOCUMENT(iter))
-        bson_iter_document(iter, &nbytes, &data);
-    else if (BSON_ITER_HOLDS_ARRAY(iter))
-        bson_iter_array(iter, &nbytes, &data);
-    else
-        return false;
-    return bson_init_static(view, data, nbytes);
-}
 
 /* Whether the keyword stands anywhere in a schema. */
 static bool mentions_encrypt(const bson_t *schema, int depth)
@@ -32,7 +20,7 @@ static bool mentions_encrypt(const bson_t *schema, int depth)
         bson_t inner;
         if (strcmp(bson_iter_key(&iter), "encrypt") == 0 && BSON_ITER_HOLDS_DOCUMENT(&iter))
             return true;
-        if (view_of(&iter, &inner) && mentions_encrypt(&inner, depth + 1))
+        if (kt_reply_view(&iter, &inner) && mentions_encrypt(&inner, depth + 1))
             return true;
     }
     return false;
@@ -55,8 +43,8 @@ static enum kt_status add_schema(void *context, const char *ns, struct kt_error 
         return KT_OK;
     enum kt_status status = kt_coll_read(live->mongo, ns, &coll, err);
     bool found = status == KT_OK && bson_iter_init(&iter, &coll.options) &&
-                 bson_iter_find_descendant(&iter, "validator.$jsonSchema", &at) && view_of(&at, &schema) &&
-                 mentions_encrypt(&schema, 0);
+                 bson_iter_find_descendant(&iter, "validator.$jsonSchema", &at) &&
+                 kt_reply_view(&at, &schema) && mentions_encrypt(&schema, 0);
     if (found && !bson_append_document(reading->map, ns, -1, &schema))
         status = kt_fail(err, KT_E_NOMEM, "memory ran out");
     kt_coll_free(&coll);

@@ -76,8 +76,8 @@ KT_MUST_USE enum kt_status kt_mongo_write(struct kt_mongo *mongo, const char *db
                                           bson_t *reply, int *code, struct kt_error *err);
 
 /* Finds with read concern majority and hands on each document, borrowed for the call; each returns KT_OK to
- * go on. filter, and opts as mongoc_collection_find_with_opts takes them (may be NULL). KT_OK, what each
- * said, or as kt_mongo_fail says. */
+ * go on. opts (may be NULL): the command's further fields. KT_OK, what each said, or as kt_mongo_fail says.
+ */
 typedef enum kt_status (*kt_each_fn)(void *context, const bson_t *doc, struct kt_error *err);
 KT_MUST_USE enum kt_status kt_mongo_each(struct kt_mongo *mongo, const char *ns, const bson_t *filter,
                                          const bson_t *opts, kt_each_fn each, void *context,

@@ -5,18 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/mongo/reply.h"
+
 /* Of a sample this many documents stand for one bound: the ranges' sizes then differ by less than a third. */
 #define SAMPLED_A_BOUND 16
-
-static bool view_of(const bson_iter_t *iter, bson_t *view)
-{
-    uint32_t nbytes;
-    const uint8_t *data;
-    if (!BSON_ITER_HOLDS_DOCUMENT(iter))
-        return false;
-    bson_iter_document(iter, &nbytes, &data);
-    return bson_init_static(view, data, nbytes);
-}
 
 static enum kt_coll_kind kind_of(const char *type, const bson_t *options)
 {
@@ -40,7 +32,8 @@ static void take_info(struct kt_coll *coll, const bson_t *info)
     const char *type = bson_iter_init_find(&iter, info, "type") && BSON_ITER_HOLDS_UTF8(&iter)
                            ? bson_iter_utf8(&iter, NULL)
                            : "collection";
-    if (bson_iter_init_find(&iter, info, "options") && view_of(&iter, &options)) {
+    if (bson_iter_init_find(&iter, info, "options") && BSON_ITER_HOLDS_DOCUMENT(&iter) &&
+        kt_reply_view(&iter, &options)) {
         bson_destroy(&coll->options);
         bson_copy_to(&options, &coll->options);
     }
@@ -99,24 +92,15 @@ static enum kt_status read_indexes(struct kt_mongo *mongo, const char *db, const
     return status;
 }
 
-static uint64_t figure(const bson_t *doc, const char *dotted)
-{
-    bson_iter_t iter, at;
-    if (!bson_iter_init(&iter, doc) || !bson_iter_find_descendant(&iter, dotted, &at))
-        return 0;
-    double value = bson_iter_as_double(&at);
-    return value > 0 ? (uint64_t)value : 0;
-}
-
 static enum kt_status take_stats(void *context, const bson_t *doc, struct kt_error *err)
 {
     struct kt_coll *coll = context;
     (void)err;
     /* One document a shard. */
-    coll->documents += figure(doc, "storageStats.count");
-    coll->nbytes += figure(doc, "storageStats.size");
-    coll->storage_nbytes += figure(doc, "storageStats.storageSize");
-    coll->indexes_nbytes += figure(doc, "storageStats.totalIndexSize");
+    coll->documents += kt_reply_figure(doc, "storageStats.count");
+    coll->nbytes += kt_reply_figure(doc, "storageStats.size");
+    coll->storage_nbytes += kt_reply_figure(doc, "storageStats.storageSize");
+    coll->indexes_nbytes += kt_reply_figure(doc, "storageStats.totalIndexSize");
     return KT_OK;
 }
 
@@ -144,7 +128,8 @@ static enum kt_status take_shard_key(void *context, const bson_t *doc, struct kt
     bson_iter_t iter;
     bson_t key;
     (void)err;
-    if (bson_iter_init_find(&iter, doc, "key") && view_of(&iter, &key)) {
+    if (bson_iter_init_find(&iter, doc, "key") && BSON_ITER_HOLDS_DOCUMENT(&iter) &&
+        kt_reply_view(&iter, &key)) {
         bson_destroy(&coll->shard_key);
         bson_copy_to(&key, &coll->shard_key);
     }
@@ -241,7 +226,7 @@ static enum kt_status take_bound(void *context, const bson_t *doc, struct kt_err
     if (kt_id_of_doc(bound, bson_get_data(doc), doc->len) != KT_OK)
         return kt_fail(err, KT_E_NOMEM, "memory ran out");
     /* The server refuses ranges that are empty by their bounds alone. */
-    if (kt_id_is_min_key(bound) || kt_id_is_max_key(bound))
+    if (!kt_id_is_set(bound) || kt_id_is_min_key(bound) || kt_id_is_max_key(bound))
         return KT_OK;
     if (cutting->count == 0 || !kt_id_equal(bound, bound - 1))
         cutting->count++;

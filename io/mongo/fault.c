@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/mongo/reply.h"
+
 static void read_write_error(struct kt_fault *fault, const bson_t *reply)
 {
     bson_iter_t list, item, field;
@@ -49,6 +51,12 @@ static bool is_passing_code(int code)
     return false;
 }
 
+static bool is_no_answer(const bson_error_t *error)
+{
+    return error->domain == MONGOC_ERROR_STREAM ||
+           (error->domain == MONGOC_ERROR_PROTOCOL && error->code == MONGOC_ERROR_PROTOCOL_INVALID_REPLY);
+}
+
 void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error_t *error)
 {
     bson_iter_t iter;
@@ -56,11 +64,15 @@ void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error
     if (error && error->code) {
         snprintf(fault->message, sizeof fault->message, "%s", error->message);
         fault->selection = error->domain == MONGOC_ERROR_SERVER_SELECTION;
-        fault->network = fault->selection || error->domain == MONGOC_ERROR_STREAM;
+        fault->network = fault->selection || is_no_answer(error);
         if (error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN)
             fault->code = (int)error->code;
         if (error->domain == MONGOC_ERROR_CLIENT && error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE)
             fault->code = KT_CODE_AUTHENTICATION_FAILED;
+    } else if (reply && !bson_empty(reply) && !kt_reply_is_ok(reply)) {
+        fault->network = true;
+        snprintf(fault->message, sizeof fault->message,
+                 "the reply says neither that it was done nor what is wrong");
     }
     fault->passing = fault->network || is_passing_code(fault->code);
     if (!reply)
@@ -74,6 +86,12 @@ void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error
     fault->passing = fault->network || is_passing_code(fault->code);
     fault->transient = mongoc_error_has_label(reply, "TransientTransactionError");
     fault->unknown = mongoc_error_has_label(reply, "UnknownTransactionCommitResult");
+}
+
+bool kt_fault_none(struct kt_fault *fault, bool ok, const bson_t *reply, const bson_error_t *error)
+{
+    kt_fault_read(fault, reply, ok ? NULL : error);
+    return ok && !fault->code && !fault->network && fault->index < 0;
 }
 
 static enum kt_status status_of(const struct kt_fault *fault)

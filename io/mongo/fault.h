@@ -33,8 +33,8 @@ struct kt_fault {
     char name[48];     /* its name: "WriteConflict" */
     bool transient;    /* label TransientTransactionError: aborted, may be done again */
     bool unknown;      /* label UnknownTransactionCommitResult: commit must be asked again */
-    bool network;      /* no answer */
-    bool passing;      /* no answer, or one that a failover gives: the same command may succeed soon */
+    bool network;      /* no answer, or none that can be understood */
+    bool passing;      /* that, or one that a failover gives: the same command may succeed soon */
     bool away;         /* no answer for as long as the connection string lets one wait (txn.h) */
     bool selection;    /* no server was found */
     long index;        /* statement that a write error names; -1: none */
@@ -43,6 +43,10 @@ struct kt_fault {
 
 /* Reads a reply and the driver's error. */
 void kt_fault_read(struct kt_fault *fault, const bson_t *reply, const bson_error_t *error);
+
+/* The same; whether the command was done, and without an error of a statement or of the write concern. ok:
+ * what the driver says, for which a reply that says nothing is one of success. */
+bool kt_fault_none(struct kt_fault *fault, bool ok, const bson_t *reply, const bson_error_t *error);
 
 /* Fills err from a fault. doing: what was tried ("renewing the lease"). quiet: the server's own words, which
  * may quote values, are left out. Returns KT_E_DENIED (rights, authentication), KT_E_NET (everything else).

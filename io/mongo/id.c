@@ -19,10 +19,10 @@ enum kt_status kt_id_copy(struct kt_id *to, const struct kt_id *from)
     return set_bytes(to, from->doc.data, from->doc.nbytes);
 }
 
-enum kt_status kt_id_set_iter(struct kt_id *to, const bson_iter_t *value)
+static enum kt_status set_iter(struct kt_id *to, const bson_iter_t *value)
 {
     bson_t doc = BSON_INITIALIZER;
-    enum kt_status status = KT_E_NOMEM;
+    enum kt_status status = KT_OK;
     if (bson_append_iter(&doc, "_id", 3, value))
         status = set_bytes(to, bson_get_data(&doc), doc.len);
     bson_destroy(&doc);
@@ -36,7 +36,7 @@ enum kt_status kt_id_of_doc(struct kt_id *to, const uint8_t *doc, size_t nbytes)
     to->doc.nbytes = 0;
     if (!bson_init_static(&view, doc, nbytes) || !bson_iter_init_find(&iter, &view, "_id"))
         return KT_OK;
-    return kt_id_set_iter(to, &iter);
+    return set_iter(to, &iter);
 }
 
 bool kt_id_append(bson_t *out, const char *key, const struct kt_id *id)

@@ -22,9 +22,8 @@ void kt_id_free(struct kt_id *id);
 
 /* KT_OK or KT_E_NOMEM. */
 KT_MUST_USE enum kt_status kt_id_copy(struct kt_id *to, const struct kt_id *from);
-KT_MUST_USE enum kt_status kt_id_set_iter(struct kt_id *to, const bson_iter_t *value);
 
-/* The _id of a raw document; an unset id when it has none. */
+/* The _id of a raw document; an unset id when it has none that can be read. */
 KT_MUST_USE enum kt_status kt_id_of_doc(struct kt_id *to, const uint8_t *doc, size_t nbytes);
 
 /* What kt_id_save wrote: {_id: value} as BinData. False when it is no such thing. */

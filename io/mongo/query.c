@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/mongo/fault.h"
+#include "io/mongo/reply.h"
 
 #define COUNT_MS 5000
 
@@ -83,7 +84,6 @@ enum kt_status kt_query_count(struct kt_mongo *mongo, const char *ns, const char
                               bool *known, uint64_t *count, struct kt_error *err)
 {
     bson_t command = BSON_INITIALIZER, reply;
-    bson_iter_t iter, n;
     char db[64];
     const char *coll;
     int code;
@@ -94,9 +94,8 @@ enum kt_status kt_query_count(struct kt_mongo *mongo, const char *ns, const char
     enum kt_status status = kt_mongo_read_coded(mongo, db, &command, NULL, true, &reply, &code, err);
     *known = status == KT_OK;
     /* Nothing found is an empty batch. */
-    if (*known && bson_iter_init(&iter, &reply) &&
-        bson_iter_find_descendant(&iter, "cursor.firstBatch.0.n", &n))
-        *count = (uint64_t)bson_iter_as_int64(&n);
+    if (*known)
+        *count = kt_reply_figure(&reply, "cursor.firstBatch.0.n");
     bson_destroy(&reply);
     bson_destroy(&command);
     return code == KT_CODE_MAX_TIME_MS_EXPIRED ? KT_OK : blame(status, code, option, ns, err);

@@ -98,12 +98,14 @@ static void note_answer(struct kt_lane *lane)
                                      now - lane->silent_since_ns >= kt_mongo_patience_ns(lane->mongo));
 }
 
-enum kt_txn_end kt_txn_failed(struct kt_lane *lane, const bson_t *reply, const bson_error_t *error,
-                              const char *doing, struct kt_error *err)
+enum kt_txn_end kt_txn_judge(struct kt_lane *lane, bool ok, const bson_t *reply, const bson_error_t *error,
+                             const char *doing, struct kt_error *err)
 {
-    kt_fault_read(&lane->fault, reply, error);
+    ok = kt_fault_none(&lane->fault, ok, reply, error);
     note_answer(lane);
     const struct kt_fault *fault = &lane->fault;
+    if (ok)
+        return KT_TXN_OK;
     kt_txn_abort(lane);
     if (fault->code == KT_CODE_WRITE_CONFLICT)
         return KT_TXN_CONFLICT;
@@ -120,9 +122,10 @@ enum kt_txn_end kt_txn_begin(struct kt_lane *lane, struct kt_error *err)
     bson_error_t error = {0};
     if (lane->reads_only)
         return KT_TXN_OK;
+    /* The server hears of it with the first command only. */
     if (mongoc_client_session_start_transaction(lane->session, lane->options, &error))
         return KT_TXN_OK;
-    return kt_txn_failed(lane, NULL, &error, "beginning a transaction", err);
+    return kt_txn_judge(lane, false, NULL, &error, "beginning a transaction", err);
 }
 
 enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_span command, int64_t *matched,
@@ -138,23 +141,21 @@ enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_spa
         return KT_TXN_FAILED;
     }
     bool ok = mongoc_client_write_command_with_opts(lane->client, db, &view, &lane->opts, &reply, &error);
-    enum kt_txn_end end = KT_TXN_OK;
-    if (!ok || bson_has_field(&reply, "writeErrors"))
-        end = kt_txn_failed(lane, &reply, ok ? NULL : &error, "writing documents", err);
-    else if (bson_iter_init_find(&iter, &reply, "n"))
+    enum kt_txn_end end = kt_txn_judge(lane, ok, &reply, &error, "writing documents", err);
+    if (end == KT_TXN_OK && bson_iter_init_find(&iter, &reply, "n"))
         *matched = bson_iter_as_int64(&iter);
-    if (end == KT_TXN_OK)
-        lane->silent_since_ns = 0;
     bson_destroy(&reply);
     return end;
 }
 
-static enum kt_txn_end judge_commit(struct kt_lane *lane, const bson_t *reply, const bson_error_t *error,
-                                    struct kt_error *err)
+static enum kt_txn_end judge_commit(struct kt_lane *lane, bool ok, const bson_t *reply,
+                                    const bson_error_t *error, struct kt_error *err)
 {
-    kt_fault_read(&lane->fault, reply, error);
+    ok = kt_fault_none(&lane->fault, ok, reply, error);
     note_answer(lane);
     const struct kt_fault *fault = &lane->fault;
+    if (ok)
+        return KT_TXN_OK;
     if (fault->unknown || (fault->network && !fault->transient))
         return KT_TXN_UNKNOWN;
     if (fault->code == KT_CODE_WRITE_CONFLICT)
@@ -178,15 +179,13 @@ enum kt_txn_end kt_txn_commit(struct kt_lane *lane, uint64_t patience_ms, struct
         bson_error_t error = {0};
         bson_t reply;
         bool ok = mongoc_client_session_commit_transaction(lane->session, &reply, &error);
-        end = ok ? KT_TXN_OK : judge_commit(lane, &reply, &error, err);
+        end = judge_commit(lane, ok, &reply, &error, err);
         bson_destroy(&reply);
         bool lost = end == KT_TXN_UNKNOWN && lane->fault.code == KT_CODE_NO_SUCH_TRANSACTION;
         if (end != KT_TXN_UNKNOWN || lost || lane->fault.away || kt_clock_ns() >= until)
             break;
         nanosleep(&(struct timespec){.tv_nsec = ASK_AGAIN_NS}, NULL);
     }
-    if (end == KT_TXN_OK)
-        lane->silent_since_ns = 0;
     if (end == KT_TXN_UNKNOWN)
         kt_fault_fail(&lane->fault, kt_mongo_name(lane->mongo), "committing a transaction", true, err);
     return end;

@@ -2,6 +2,7 @@
 /* What a transaction reads. */
 #include <string.h>
 
+#include "io/mongo/reply.h"
 #include "io/mongo/txn_private.h"
 
 /* {$expr: {$ne: ["$_id", {$literal: X}]}}: as no other filter it takes an _id of any type. */
@@ -82,29 +83,18 @@ struct taken {
 static enum kt_status take_docs(const bson_t *reply, const struct kt_range_read *read, struct kt_region *into,
                                 struct taken *taken)
 {
-    bson_iter_t cursor, list, item;
-    uint32_t list_nbytes;
-    const uint8_t *list_data;
-    if (!bson_iter_init(&item, reply) || !bson_iter_find_descendant(&item, "cursor.firstBatch", &cursor) ||
-        !BSON_ITER_HOLDS_ARRAY(&cursor) || !bson_iter_recurse(&cursor, &list))
-        return KT_E_FORMAT;
-    bson_iter_array(&cursor, &list_nbytes, &list_data);
-    enum kt_status status = kt_region_reserve(into, list_nbytes);
-    for (bool first = true; status == KT_OK && bson_iter_next(&list); first = false) {
-        uint32_t nbytes;
-        const uint8_t *doc;
-        bson_t view;
-        if (!BSON_ITER_HOLDS_DOCUMENT(&list))
-            return KT_E_FORMAT;
-        bson_iter_document(&list, &nbytes, &doc);
-        /* The iterator takes a length that is none. */
-        if (!bson_init_static(&view, doc, nbytes))
-            return KT_E_FORMAT;
-        if (first && is_done_already(read, doc, nbytes))
+    struct kt_reply_batch batch;
+    bson_t doc;
+    if (!kt_reply_batch_open(&batch, reply))
+        return KT_E_NET;
+    enum kt_status status = kt_region_reserve(into, batch.nbytes);
+    for (bool first = true; status == KT_OK && kt_reply_batch_next(&batch, &doc); first = false) {
+        const uint8_t *data = bson_get_data(&doc);
+        if (first && is_done_already(read, data, doc.len))
             taken->passed_over = true;
         else if (taken->count < read->limit) {
-            memcpy(into->data + taken->nbytes, doc, nbytes);
-            taken->nbytes += nbytes;
+            memcpy(into->data + taken->nbytes, data, doc.len);
+            taken->nbytes += doc.len;
             taken->count++;
         }
     }
@@ -117,19 +107,17 @@ static enum kt_txn_end fetch(struct kt_lane *lane, const char *db, const bson_t 
 {
     bson_t reply;
     bson_error_t error = {0};
-    enum kt_txn_end end = KT_TXN_OK;
     *taken = (struct taken){0};
-    if (!mongoc_client_read_command_with_opts(lane->client, db, command, NULL, &lane->opts, &reply, &error))
-        end = kt_txn_failed(lane, &reply, &error, "reading documents", err);
-    else {
-        lane->silent_since_ns = 0;
-        enum kt_status status = take_docs(&reply, read, into, taken);
-        if (status != KT_OK) {
-            kt_txn_abort(lane);
-            kt_fail(err, status, "%s: reading documents of %s: %s", kt_mongo_name(lane->mongo), db,
-                    status == KT_E_NOMEM ? "memory ran out" : "the reply holds none");
-            end = KT_TXN_FAILED;
-        }
+    bool ok =
+        mongoc_client_read_command_with_opts(lane->client, db, command, NULL, &lane->opts, &reply, &error);
+    enum kt_txn_end end = kt_txn_judge(lane, ok, &reply, &error, "reading documents", err);
+    enum kt_status status = end == KT_TXN_OK ? take_docs(&reply, read, into, taken) : KT_OK;
+    if (status != KT_OK) {
+        kt_txn_abort(lane);
+        kt_fail(err, status, "%s: reading documents of %s: %s", kt_mongo_name(lane->mongo), db,
+                status == KT_E_NOMEM ? "memory ran out"
+                                     : "the reply cannot be read: its batch of documents is broken");
+        end = KT_TXN_FAILED;
     }
     bson_destroy(&reply);
     return end;

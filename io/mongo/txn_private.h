@@ -5,9 +5,9 @@
 
 #include "io/mongo/txn.h"
 
-/* Aborts and says what kind of failure it was: nothing was committed yet, so all that passes is KT_TXN_AGAIN.
- */
-KT_MUST_USE enum kt_txn_end kt_txn_failed(struct kt_lane *lane, const bson_t *reply,
-                                          const bson_error_t *error, const char *doing, struct kt_error *err);
+/* How a step ended by its reply. One that failed is aborted: nothing was committed yet, so all that passes is
+ * KT_TXN_AGAIN. */
+KT_MUST_USE enum kt_txn_end kt_txn_judge(struct kt_lane *lane, bool ok, const bson_t *reply,
+                                         const bson_error_t *error, const char *doing, struct kt_error *err);
 
 #endif
