@@ -82,6 +82,18 @@ enum kt_txn_end kt_lane_read(struct kt_live_lane *lane, struct kt_lane *by, uint
     return kt_txn_find(by, &read, &lane->batch.in, nbytes, count, err);
 }
 
+/* A server that shows what was done before would be asked for ever. */
+static enum kt_status check_last_id(struct kt_live_lane *lane)
+{
+    const char *ns = lane->ns->ns->name;
+    if (!kt_id_is_set(&lane->to))
+        return kt_fail(&lane->batch.error, KT_E_NET, "%s: the server shows a document without an _id", ns);
+    if (kt_id_equal(&lane->to, &lane->range->at))
+        return kt_fail(&lane->batch.error, KT_E_NET,
+                       "%s: behind the document that was done last the server shows that one again", ns);
+    return KT_OK;
+}
+
 enum kt_status kt_lane_note_last_id(struct kt_live_lane *lane)
 {
     const struct kt_job_batch *batch = &lane->batch;
@@ -90,7 +102,7 @@ enum kt_status kt_lane_note_last_id(struct kt_live_lane *lane)
     const struct kt_doc *last = &batch->docs[batch->docs_count - 1];
     enum kt_status status = kt_id_of_doc(&lane->to, batch->in.data + last->at, last->nbytes);
     lane->average = batch->piece.nbytes / batch->docs_count;
-    return status == KT_OK && !kt_id_is_set(&lane->to) ? KT_E_FORMAT : status;
+    return status == KT_OK ? check_last_id(lane) : status;
 }
 
 static enum kt_txn_end fail(struct kt_live_lane *lane, enum kt_status status, struct kt_error *err)
@@ -127,8 +139,11 @@ static enum kt_txn_end take_out(struct kt_live_lane *lane, const struct kt_lane_
 {
     char text[160];
     const struct kt_fault *fault = &lane->session.fault;
-    if ((uint64_t)fault->index >= command->count)
-        return fail(lane, KT_E_INTERNAL, err);
+    if ((uint64_t)fault->index >= command->count) {
+        kt_fail(err, KT_E_NET, "%s: the server refuses statement %ld of %u: error %d", lane->ns->ns->name,
+                fault->index + 1, command->count, fault->code);
+        return KT_TXN_FAILED;
+    }
     uint32_t doc = lane->statement_docs[command->first + (uint32_t)fault->index];
     enum kt_status status = kt_lane_refuse(lane, doc, kt_fault_reason(fault, text, sizeof text));
     return status == KT_OK ? KT_TXN_REFUSED : fail(lane, status, err);
@@ -138,19 +153,10 @@ static enum kt_txn_end update(struct kt_live_lane *lane, struct kt_error *err)
 {
     for (size_t i = 0; i < lane->commands_count; i++) {
         const struct kt_lane_command *command = &lane->commands[i];
-        int64_t matched;
-        enum kt_txn_end end =
-            kt_txn_write(&lane->session, lane->ns->db,
-                         kt_span_of(lane->batch.out.data + command->at, command->nbytes), &matched, err);
+        struct kt_span bytes = kt_span_of(lane->batch.out.data + command->at, command->nbytes);
+        enum kt_txn_end end = kt_txn_write_all(&lane->session, lane->ns->db, bytes, command->count, err);
         if (end == KT_TXN_REFUSED)
             return take_out(lane, command, err);
-        if (end == KT_TXN_OK && matched != command->count) {
-            /* What the snapshot holds can be named by its _id: else something is not as it should be. */
-            kt_txn_abort(&lane->session);
-            kt_fail(err, KT_E_INTERNAL, "%s: the server found %lld of %u documents that it had shown before",
-                    lane->ns->ns->name, (long long)matched, command->count);
-            return KT_TXN_FAILED;
-        }
         if (end != KT_TXN_OK)
             return end;
     }

@@ -33,8 +33,8 @@ static enum kt_txn_end process(struct kt_live_lane *lane, struct kt_error *err)
     }
 }
 
-/* Appends documents from *at on; a single one may be larger than the limit. */
-static void append_docs(bson_t *command, struct kt_span docs, size_t *at)
+/* Appends documents from *at on, and says how many; a single one may be larger than the limit. */
+static uint32_t append_docs(bson_t *command, struct kt_span docs, size_t *at)
 {
     bson_t list, doc;
     uint32_t n = 0;
@@ -52,6 +52,7 @@ static void append_docs(bson_t *command, struct kt_span docs, size_t *at)
         *at += nbytes;
     }
     bson_append_array_end(command, &list);
+    return n;
 }
 
 static enum kt_txn_end insert(struct kt_live_lane *lane, struct kt_error *err)
@@ -60,11 +61,10 @@ static enum kt_txn_end insert(struct kt_live_lane *lane, struct kt_error *err)
     enum kt_txn_end end = KT_TXN_OK;
     for (size_t at = 0; at < docs.nbytes && end == KT_TXN_OK;) {
         bson_t command = BSON_INITIALIZER;
-        int64_t inserted;
         BSON_APPEND_UTF8(&command, "insert", lane->ns->coll);
-        append_docs(&command, docs, &at);
-        end = kt_txn_write(&lane->session, lane->ns->to_db, kt_span_of(bson_get_data(&command), command.len),
-                           &inserted, err);
+        uint32_t count = append_docs(&command, docs, &at);
+        end = kt_txn_write_all(&lane->session, lane->ns->to_db,
+                               kt_span_of(bson_get_data(&command), command.len), count, err);
         bson_destroy(&command);
     }
     if (end != KT_TXN_REFUSED)

@@ -124,7 +124,6 @@ static enum kt_txn_end update_keys(struct kt_live_lane *lane, struct kt_error *e
 {
     bson_t command = BSON_INITIALIZER, list;
     size_t count;
-    int64_t matched;
     uint32_t n = 0;
     const struct kt_rewrap_key *keys = keys_of(lane, &count);
     BSON_APPEND_UTF8(&command, "update", lane->ns->coll);
@@ -136,13 +135,9 @@ static enum kt_txn_end update_keys(struct kt_live_lane *lane, struct kt_error *e
     bson_append_array_end(&command, &list);
     enum kt_txn_end end = KT_TXN_OK;
     if (n)
-        end = kt_txn_write(&lane->session, lane->ns->db, kt_span_of(bson_get_data(&command), command.len),
-                           &matched, err);
+        end = kt_txn_write_all(&lane->session, lane->ns->db, kt_span_of(bson_get_data(&command), command.len),
+                               n, err);
     bson_destroy(&command);
-    if (end == KT_TXN_OK && n && matched != n) {
-        kt_txn_abort(&lane->session);
-        return KT_TXN_CONFLICT;
-    }
     if (end == KT_TXN_REFUSED) {
         kt_fault_fail(&lane->session.fault, kt_mongo_name(lane->live->mongo), "writing key documents", true,
                       err);
@@ -187,8 +182,9 @@ enum kt_txn_end kt_lane_rewrap(struct kt_live_lane *lane, struct kt_error *err)
     lane->ended = count == 0;
     if (!lane->ended) {
         end = kt_lane_make_wraps(lane, err);
-        if (end == KT_TXN_OK && kt_lane_note_last_id(lane) != KT_OK)
-            end = fail(lane, KT_E_FORMAT, err);
+        enum kt_status status = end == KT_TXN_OK ? kt_lane_note_last_id(lane) : KT_OK;
+        if (status != KT_OK)
+            end = fail(lane, status, err);
         kt_lane_count_keys(lane);
     }
     if (end != KT_TXN_OK || lane->live->reads_only)

@@ -69,7 +69,8 @@ static enum kt_status keep_batch(struct whole *w, struct kt_error *err)
         status = kt_lane_note_last_id(lane);
     if (status == KT_OK)
         status = kt_id_copy(&lane->range->at, &lane->to);
-    return status == KT_OK ? KT_OK : kt_fail(err, status, "memory ran out");
+    const char *said = lane->batch.error.message;
+    return status == KT_OK ? KT_OK : kt_fail(err, status, "%s", *said ? said : kt_status_text(status));
 }
 
 static enum kt_status count_batch(struct whole *w, struct kt_error *err)
@@ -190,7 +191,6 @@ static enum kt_txn_end write_chunk(struct whole *w, size_t first, size_t end, bo
 {
     bson_t command = BSON_INITIALIZER, list;
     size_t nbytes;
-    int64_t matched;
     enum kt_txn_end ended = read_chunk(w, first, end, &nbytes, err);
     *same = ended != KT_TXN_OK || unchanged(w, first, end, nbytes);
     if (ended != KT_TXN_OK || !*same)
@@ -201,8 +201,8 @@ static enum kt_txn_end write_chunk(struct whole *w, size_t first, size_t end, bo
         kt_key_updates_append(&list, (uint32_t)(i - first), w->keys[i].id, made_of(w, &w->keys[i]),
                               kt_cmk_stored(w->keys[i].to), NULL);
     bson_append_array_end(&command, &list);
-    ended = kt_txn_write(&w->lane->session, w->lane->ns->db, kt_span_of(bson_get_data(&command), command.len),
-                         &matched, err);
+    ended = kt_txn_write_all(&w->lane->session, w->lane->ns->db,
+                             kt_span_of(bson_get_data(&command), command.len), end - first, err);
     bson_destroy(&command);
     return ended;
 }

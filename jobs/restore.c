@@ -143,7 +143,6 @@ static enum kt_txn_end try_chunk(struct restore *r, size_t first, size_t end, st
     char db[64];
     const char *coll;
     size_t nbytes;
-    int64_t matched;
     if (!kt_ns_split(r->file.ns, db, &coll)) {
         kt_fail(err, KT_E_USAGE, "%s is no namespace; it has the form DATABASE.COLLECTION", r->file.ns);
         return KT_TXN_FAILED;
@@ -159,7 +158,8 @@ static enum kt_txn_end try_chunk(struct restore *r, size_t first, size_t end, st
     uint32_t updates = decide(r, first, end, nbytes, &list, sum, false);
     bson_append_array_end(&command, &list);
     if (updates && !r->options->dry_run)
-        ended = kt_txn_write(&r->lane, db, kt_span_of(bson_get_data(&command), command.len), &matched, err);
+        ended =
+            kt_txn_write_all(&r->lane, db, kt_span_of(bson_get_data(&command), command.len), updates, err);
     bson_destroy(&command);
     if (ended == KT_TXN_OK && updates && !r->options->dry_run)
         ended = kt_txn_commit(&r->lane, 120000, err);

@@ -14,7 +14,6 @@ static enum kt_txn_end put(struct kt_lane *lane, const struct kt_state_job *job,
 {
     bson_t command = BSON_INITIALIZER, docs, doc;
     bson_oid_t oid;
-    int64_t inserted;
     bson_oid_init(&oid, NULL);
     BSON_APPEND_UTF8(&command, "insert", KT_STATE_FAILURES);
     BSON_APPEND_ARRAY_BEGIN(&command, "documents", &docs);
@@ -27,7 +26,7 @@ static enum kt_txn_end put(struct kt_lane *lane, const struct kt_state_job *job,
     bson_append_document_end(&docs, &doc);
     bson_append_array_end(&command, &docs);
     enum kt_txn_end end =
-        kt_txn_write(lane, job->state_db, kt_span_of(bson_get_data(&command), command.len), &inserted, err);
+        kt_txn_write_all(lane, job->state_db, kt_span_of(bson_get_data(&command), command.len), 1, err);
     bson_destroy(&command);
     return end;
 }

@@ -148,6 +148,25 @@ enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_spa
     return end;
 }
 
+enum kt_txn_end kt_txn_write_all(struct kt_lane *lane, const char *db, struct kt_span command, size_t count,
+                                 struct kt_error *err)
+{
+    int64_t n;
+    bson_t view;
+    bson_iter_t iter;
+    enum kt_txn_end end = kt_txn_write(lane, db, command, &n, err);
+    if (end != KT_TXN_OK || (n >= 0 && (uint64_t)n == count))
+        return end;
+    kt_txn_abort(lane);
+    const char *coll = bson_init_static(&view, command.data, command.nbytes) &&
+                               bson_iter_init(&iter, &view) && bson_iter_next(&iter)
+                           ? bson_iter_utf8(&iter, NULL)
+                           : NULL;
+    kt_fail(err, KT_E_NET, "%s: writing to %s.%s: the server says that it wrote %lld of %zu documents",
+            kt_mongo_name(lane->mongo), db, coll ? coll : "?", (long long)n, count);
+    return KT_TXN_FAILED;
+}
+
 static enum kt_txn_end judge_commit(struct kt_lane *lane, bool ok, const bson_t *reply,
                                     const bson_error_t *error, struct kt_error *err)
 {

@@ -75,6 +75,11 @@ KT_MUST_USE enum kt_txn_end kt_txn_fetch(struct kt_lane *lane, const char *db, c
 KT_MUST_USE enum kt_txn_end kt_txn_write(struct kt_lane *lane, const char *db, struct kt_span command,
                                          int64_t *matched, struct kt_error *err);
 
+/* The same where every one of its statements must find its document, as the snapshot holds it, or insert one:
+ * any other number is KT_TXN_FAILED. */
+KT_MUST_USE enum kt_txn_end kt_txn_write_all(struct kt_lane *lane, const char *db, struct kt_span command,
+                                             size_t count, struct kt_error *err);
+
 /* Commits with write concern majority; asks again while the outcome is unknown, for at most patience_ms or
  * until *stop says so. */
 KT_MUST_USE enum kt_txn_end kt_txn_commit(struct kt_lane *lane, uint64_t patience_ms, struct kt_error *err);
