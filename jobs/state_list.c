@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/mongo/client.h"
+#include "io/mongo/reply.h"
 #include "io/mongo/state.h"
 
 struct reading {
@@ -65,9 +66,9 @@ static void take_range(struct kt_state_entry *entry, const bson_t *doc)
     bson_iter_t iter;
     entry->ranges_done += bson_iter_init_find(&iter, doc, "done") && bson_iter_as_bool(&iter);
     entry->documents +=
-        (uint64_t)(number_at(doc, "counts.ns.documents") + number_at(doc, "counts.keys.read"));
-    entry->values += (uint64_t)(number_at(doc, "counts.ns.values") + number_at(doc, "counts.keys.rewrapped"));
-    entry->failed += (uint64_t)(number_at(doc, "counts.ns.failed") + number_at(doc, "counts.keys.failed"));
+        kt_reply_figure(doc, "counts.ns.documents") + kt_reply_figure(doc, "counts.keys.read");
+    entry->values += kt_reply_figure(doc, "counts.ns.values") + kt_reply_figure(doc, "counts.keys.rewrapped");
+    entry->failed += kt_reply_figure(doc, "counts.ns.failed") + kt_reply_figure(doc, "counts.keys.failed");
 }
 
 static void take_lease(struct kt_state_entry *entry, const bson_t *doc)

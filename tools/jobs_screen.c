@@ -10,7 +10,7 @@
 
 static void print_one(struct kt_table *table, const struct kt_state_entry *entry)
 {
-    char since[32] = "";
+    char since[48] = "";
     time_t begun = (time_t)(entry->begun_ms / 1000);
     struct tm utc;
     if (entry->begun_ms && gmtime_r(&begun, &utc))

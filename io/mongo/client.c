@@ -155,13 +155,19 @@ int kt_mongo_version(const struct kt_mongo *mongo)
     return mongo->version;
 }
 
+/* 0: the server does not say, or no such version. */
 static int version_of(const bson_t *reply)
 {
     bson_iter_t list, item;
     int version = 0, parts = 0;
-    if (bson_iter_init_find(&list, reply, "versionArray") && bson_iter_recurse(&list, &item))
-        for (; parts < 3 && bson_iter_next(&item); parts++)
-            version = version * 100 + (int)bson_iter_as_int64(&item);
+    if (!bson_iter_init_find(&list, reply, "versionArray") || !bson_iter_recurse(&list, &item))
+        return 0;
+    for (; parts < 3 && bson_iter_next(&item); parts++) {
+        int64_t part = bson_iter_as_int64(&item);
+        if (part < 0 || part > 99)
+            return 0;
+        version = version * 100 + (int)part;
+    }
     return parts == 3 ? version : 0;
 }
 

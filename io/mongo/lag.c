@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/mongo/lag.h"
 
+/* 1970 to 2100: so that differences are figures, whatever a server says. 0: it is no such date. */
+#define DATE_MAX_MS INT64_C(4102444800000)
+
+static int64_t read_date(const bson_iter_t *iter)
+{
+    int64_t ms = BSON_ITER_HOLDS_DATE_TIME(iter) ? bson_iter_date_time(iter) : 0;
+    return ms < 0 || ms > DATE_MAX_MS ? 0 : ms;
+}
+
 static int64_t date_at(const bson_t *doc, const char *dotted)
 {
     bson_iter_t iter, at;
-    if (!bson_iter_init(&iter, doc) || !bson_iter_find_descendant(&iter, dotted, &at) ||
-        !BSON_ITER_HOLDS_DATE_TIME(&at))
+    if (!bson_iter_init(&iter, doc) || !bson_iter_find_descendant(&iter, dotted, &at))
         return 0;
-    return bson_iter_date_time(&at);
+    return read_date(&at);
 }
 
 /* hello needs no right: the primary's last write, and the last one that a majority has. */
@@ -37,8 +45,8 @@ static struct member read_member(const bson_iter_t *item)
     while (bson_iter_next(&field)) {
         if (BSON_ITER_IS_KEY(&field, "state"))
             member.state = bson_iter_as_int64(&field);
-        else if (BSON_ITER_IS_KEY(&field, "optimeDate") && BSON_ITER_HOLDS_DATE_TIME(&field))
-            member.optime_ms = bson_iter_date_time(&field);
+        else if (BSON_ITER_IS_KEY(&field, "optimeDate"))
+            member.optime_ms = read_date(&field);
     }
     return member;
 }

@@ -98,6 +98,8 @@ static enum kt_status take_job(void *context, const bson_t *doc, struct kt_error
     struct reading *reading = context;
     struct kt_state_job *job = reading->job;
     bson_iter_t iter;
+    if (reading->found)
+        return damaged(job, err);
     reading->found = true;
     if (!bson_iter_init_find(&iter, doc, "keyturn") || bson_iter_as_int64(&iter) != KT_STATE_VERSION)
         return kt_fail(
@@ -113,7 +115,8 @@ static enum kt_status take_job(void *context, const bson_t *doc, struct kt_error
     if (!bson_iter_init_find(&iter, doc, "job") || !BSON_ITER_HOLDS_UTF8(&iter))
         return damaged(job, err);
     snprintf(job->job, sizeof job->job, "%s", bson_iter_utf8(&iter, NULL));
-    if (!bson_iter_init_find(&iter, doc, "partitions") || bson_iter_as_int64(&iter) < 1)
+    if (!bson_iter_init_find(&iter, doc, "partitions") || bson_iter_as_int64(&iter) < 1 ||
+        bson_iter_as_int64(&iter) > INT32_MAX)
         return damaged(job, err);
     job->partitions = (int)bson_iter_as_int64(&iter);
     if (bson_iter_init_find(&iter, doc, "backup") && BSON_ITER_HOLDS_UTF8(&iter))
