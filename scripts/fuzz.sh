@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
-at_a_time=$(($(nproc) + 1))
+at_a_time=$(($(nproc) * 2 + 1))
 
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz -- --quiet
