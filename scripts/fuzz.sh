@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds the libFuzzer targets and runs each: fuzz.sh [SECONDS [TARGET...]]
-# One more at a time than there are cores. What crashes lands in build/fuzz/artifacts/. KEYTURN_TALLY names a file that gets
+# Two for each core run at a time, and one more. What crashes lands in build/fuzz/artifacts/. KEYTURN_TALLY names a file that gets
 # a line per target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
