@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds the libFuzzer targets and runs each: fuzz.sh [SECONDS [TARGET...]]
-# Two for each core run at a time, and one more. What crashes lands in build/fuzz/artifacts/. KEYTURN_TALLY names a file that gets
-# a line per target.
+# Two for each core run at a time, and one more. What crashes lands in build/fuzz/artifacts/. KEYTURN_TALLY names a file
+# that gets a line per target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
