@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the unittest files of a folder and writes TAP, the form in which Criterion reports too."""
 import argparse
+import signal
 import sys
 import unittest
 
@@ -44,6 +45,8 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("files", nargs="?", default="test_*.py", help="a pattern")
     args = parser.parse_args()
+    # Behind a script's "&" it is ignored, and the programs under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     suite = unittest.defaultTestLoader.discover(args.folder, pattern=args.files, top_level_dir=args.folder)
     if suite.countTestCases() == 0:
