@@ -171,8 +171,8 @@ enum kt_status kt_job_run(struct kt_job *job, struct kt_error *err)
         job->sink = job->team.sink = NULL;
     } else if (status == KT_OK && job->sink)
         status = kt_sink_finish(job->sink, err);
-    bool committed = job->live && job->live->committed;
-    job->result.withheld = withheld || (job->options.all_or_nothing && status != KT_OK && !committed);
+    bool written = job->live && job->live->maybe_written;
+    job->result.withheld = withheld || (job->options.all_or_nothing && status != KT_OK && !written);
     kt_job_fill_result(job, status);
     return status;
 }

@@ -72,7 +72,7 @@ struct kt_live {
 
     struct kt_backup backup; /* rewrap: what was, on disk before it is changed */
     pthread_mutex_t backup_lock;
-    bool committed; /* all or nothing: everything is written */
+    bool maybe_written; /* all or nothing: it is, or the commit was asked for and its outcome is not known */
 
     pthread_t keeper;
     bool kept; /* it runs */

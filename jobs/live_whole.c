@@ -222,7 +222,7 @@ static enum kt_txn_end write_all(struct whole *w, bool *same, struct kt_error *e
         return ended;
     }
     kt_lane_clear(lane);
-    lane->ended = true;
+    lane->ended = w->live->maybe_written = true;
     return kt_lane_commit(lane, err);
 }
 
@@ -236,10 +236,11 @@ static enum kt_status judge(struct whole *w, enum kt_txn_end ended, bool same, s
                        lane->ns->ns->name);
     switch (ended) {
     case KT_TXN_OK:
-        lane->range->done = w->live->committed = true;
+        lane->range->done = true;
         return KT_OK;
     case KT_TXN_CONFLICT:
     case KT_TXN_AGAIN:
+        w->live->maybe_written = false;
         kt_lane_rest(lane);
         return KT_OK;
     case KT_TXN_REFUSED:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same (test_hostile.py) of checkpoints, of jobs that read alone or write elsewhere, and of key vaults."""
+import json
 import signal
 
-from between import at, of_batch, put
+from between import at, last, of_batch, put
 from live import rawbson
 from rawbson import ARRAY, DOUBLE, INT, LONG, OBJECT, STRING, array, document, int32, int64, string
 from trouble import BROKEN_BATCHES, CANNOT_READ, FIND, TEXT, TEXT_AT_0, Documents, Trouble, errors, long, on, shaped
@@ -186,6 +187,21 @@ class Keys(Trouble, VaultCase):
             with self.trouble(f"fewer than were sent {more}", "update", at("n", INT, int32(3)), inside):
                 self.meet(*self.REWRAP, *more, says=f"it wrote 3 of {self.NUMBER}")
             self.run_job(*self.REWRAP)
+
+    def test_a_commit_whose_outcome_nobody_knows(self):
+        """All is written here, and the report must not say that nothing is."""
+        asked = []
+
+        def silent(raw, head):
+            asked.append(raw)
+            return last(b"")
+        with self.trouble("nobody answers any more", "commitTransaction", silent, times=-1):
+            self.middle.twist("find", silent, lambda _: asked, times=-1)
+            self.meet(*self.REWRAP, "--all-or-nothing", "--report", "report.json")
+        report = json.loads(self.path("report.json").read_text())
+        self.assertEqual((False, self.NUMBER), (report["withheld"], report["keys"]["rewrapped"]))
+        self.run_job(*self.REWRAP, "--all-or-nothing")
+        self.assertEqual({"local:new"}, self.providers())
 
     def test_status_sees_all(self):
         kept = []
